@@ -1,0 +1,1 @@
+"""Nouns every room shares: waveform, tables, time, units, geography, errors, step, execution."""

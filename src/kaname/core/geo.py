@@ -1,0 +1,61 @@
+"""Geography: distances and azimuths on WGS84, and a local frame in kilometres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kaname.core.errors import InputError
+
+
+def distance_azimuth(
+    latitude: ArrayLike, longitude: ArrayLike, to_latitude: ArrayLike, to_longitude: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return geodesic distance [km] and forward azimuth [degrees, 0 to 360] on WGS84; inputs broadcast."""
+    from pyproj import Geod
+
+    lat1, lon1, lat2, lon2 = (
+        np.ascontiguousarray(a, dtype=float)
+        for a in np.broadcast_arrays(latitude, longitude, to_latitude, to_longitude)
+    )
+    azimuth, _, distance_m = Geod(ellps="WGS84").inv(lon1, lat1, lon2, lat2)
+    return np.asarray(distance_m) / 1000.0, np.asarray(azimuth) % 360.0
+
+
+@dataclass(frozen=True)
+class LocalFrame:
+    """Azimuthal-equidistant frame about a centre: kilometres east and north, depth stays depth.
+
+    Distances from the centre are exact; 300 km away a distance across is wrong by less than 0.1 %.
+    """
+
+    latitude: float
+    longitude: float
+
+    def __post_init__(self) -> None:
+        if not (-90 <= self.latitude <= 90 and -180 <= self.longitude <= 360):
+            raise InputError(f"no such place: latitude {self.latitude}, longitude {self.longitude}")
+
+    @cached_property
+    def _projection(self) -> Any:
+        from pyproj import Proj
+
+        return Proj(proj="aeqd", lat_0=self.latitude, lon_0=self.longitude, ellps="WGS84", units="km")
+
+    def to_local(
+        self, latitude: ArrayLike, longitude: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return ``(east_km, north_km)`` of geographic coordinates [degrees]."""
+        east, north = self._projection(np.asarray(longitude, float), np.asarray(latitude, float))
+        return np.asarray(east), np.asarray(north)
+
+    def to_geographic(
+        self, east_km: ArrayLike, north_km: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return ``(latitude, longitude)`` [degrees] of local coordinates [km]."""
+        lon, lat = self._projection(np.asarray(east_km, float), np.asarray(north_km, float), inverse=True)
+        return np.asarray(lat), np.asarray(lon)

@@ -1,0 +1,1 @@
+"""The waveform readers that ship; importing this module registers them."""
