@@ -87,7 +87,7 @@ def read_waveforms(
     *,
     start: np.datetime64 | str | None = None,
     end: np.datetime64 | str | None = None,
-    format: str | None = None,  # noqa: A002  (the word everyone uses)
+    format: str | None = None,
 ) -> WaveformRead:
     """Read a waveform file of any known format.
 

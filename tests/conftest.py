@@ -1,0 +1,18 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real cases with known answers; tests that need it are skipped where it is absent."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("KANAME_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"real cases not found at {folder}; set KANAME_DATA")
+    return folder
