@@ -70,7 +70,7 @@ def wood_anderson(
         raise InputError(f"{', '.join(block.ids)} has samples that are not finite")
     n_sample = block.n_sample
     spectrum = np.fft.rfft(_tapered(_detrended(data)), 2 * n_sample)
-    frequency = np.arange(n_sample + 1) * (block.sampling_rate / (2 * n_sample))
+    frequency = np.asarray(np.arange(n_sample + 1) * (block.sampling_rate / (2 * n_sample)), np.float64)
     transfer = _band(frequency, low, high).astype(complex)
     used = transfer != 0
     transfer[used] *= wood_anderson_transfer(frequency[used]) * 1e3
