@@ -254,7 +254,7 @@ def judge(detections: pd.DataFrame, events: pd.DataFrame, settings: SimilaritySe
     known: dict[str, tuple[float, str]] = {}
     fresh = []
     for row in detections.sort_values("correlation", ascending=False, kind="stable").itertuples():
-        near: NDArray[np.intp] = np.flatnonzero(np.abs(origin - row.time.to_datetime64()) <= limit) if len(origin) else []
+        near = np.flatnonzero(np.abs(origin - row.time.to_datetime64()) <= limit)
         if len(near):
             for i in near:
                 if ids[i] != row.template and ids[i] not in known:
