@@ -7,7 +7,20 @@ from typing import Literal, get_args
 from kaname.core.errors import InputError
 
 Unit = Literal[
-    "count", "m", "mm", "nm", "m/s", "cm/s", "nm/s", "m/s^2", "cm/s^2", "strain", "Pa", "V", "unknown"
+    "count",
+    "m",
+    "mm",
+    "nm",
+    "m/s",
+    "cm/s",
+    "nm/s",
+    "m/s^2",
+    "cm/s^2",
+    "nm/s^2",
+    "strain",
+    "Pa",
+    "V",
+    "unknown",
 ]
 UNITS: tuple[str, ...] = get_args(Unit)
 
@@ -20,6 +33,7 @@ _SI: dict[str, tuple[str, float]] = {
     "nm/s": ("m/s", 1e-9),
     "m/s^2": ("m/s^2", 1.0),
     "cm/s^2": ("m/s^2", 1e-2),
+    "nm/s^2": ("m/s^2", 1e-9),
 }
 
 

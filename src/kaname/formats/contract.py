@@ -7,14 +7,22 @@ stands becomes a row for the failures table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import bz2
+import gzip
+import lzma
+import re
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kaname.core.errors import FormatError, InputError, KanameError, NotFoundError
+from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.core.time import as_time
 from kaname.core.waveform import Waveform
 
@@ -29,11 +37,23 @@ class WaveformRead:
     failures: list[dict[str, Any]] = field(default_factory=list)
     """Rows of the failures table (`kaname.core.tables.FAILURES`)."""
 
-    def fail(self, path: Path, error: Exception | str, **where: Any) -> None:
+    def fail(self, path: Path, error: Exception | str, *, kind: str = "FormatError", **where: Any) -> None:
         """Add a failure; an exception gives its class name as the kind of error."""
-        kind = type(error).__name__ if isinstance(error, Exception) else "FormatError"
+        if isinstance(error, Exception):
+            kind = type(error).__name__
         row = {"step": "read", "subject": str(path), "error": kind, "message": str(error)}
         self.failures.append({**row, **where})
+
+    def add(self, block: Waveform, start: np.datetime64 | None, end: np.datetime64 | None) -> None:
+        """Add what of ``block`` lies in ``start <= time < end`` (``None``: open)."""
+        if start is not None or end is not None:
+            piece = block.slice(
+                block.start if start is None else start, block.following if end is None else end
+            )
+            if piece is None:
+                return
+            block = piece
+        self.blocks.append(block)
 
 
 class WaveformReader(Protocol):
@@ -58,6 +78,23 @@ class WaveformReader(Protocol):
         FormatError
             When nothing in the file can be read.
         """
+
+
+def native(samples: NDArray[Any]) -> NDArray[Any]:
+    """Return samples in this machine's byte order; kind and width stay as they were."""
+    return np.ascontiguousarray(samples, dtype=samples.dtype.newbyteorder("="))
+
+
+def seed_id(network: str, station: str, location: str, channel: str) -> tuple[str, str]:
+    """Return ``NET.STA.LOC.CHA`` and, when a code had to be changed, a sentence about it (else ``""``).
+
+    Spaces around a code go; what is neither letter, digit, ``_`` nor ``-`` becomes ``_``, because codes name
+    folders and a ``.`` would cut the identifier.
+    """
+    stated = [code.strip("\0 ") for code in (network, station, location, channel)]
+    clean = [re.sub(r"[^A-Za-z0-9_-]", "_", code) for code in stated]
+    changed = "" if clean == stated else f"codes {stated} cannot be SEED codes; they are written {clean}"
+    return ".".join(clean), changed
 
 
 _READERS: dict[str, WaveformReader] = {}
@@ -89,7 +126,7 @@ def read_waveforms(
     end: np.datetime64 | str | None = None,
     format: str | None = None,
 ) -> WaveformRead:
-    """Read a waveform file of any known format.
+    """Read a waveform file of any known format, packed with gzip, bzip2 or xz or not.
 
     Parameters
     ----------
@@ -110,30 +147,73 @@ def read_waveforms(
     source = Path(path)
     if not source.is_file():
         raise NotFoundError(f"no such file: {source}")
-    known = readers()
-    if format is not None and format not in known:
-        raise NotFoundError(f"no waveform reader {format!r}; known are {', '.join(known)}")
-    window = {
-        "start": None if start is None else as_time(start),
-        "end": None if end is None else as_time(end),
-    }
+    if format is not None and format not in readers():
+        raise NotFoundError(f"no waveform reader {format!r}; known are {', '.join(readers())}")
+    window = (None if start is None else as_time(start), None if end is None else as_time(end))
     try:
-        with source.open("rb") as file:
-            head = file.read(HEAD_BYTES)
+        with unpacked(source) as (plain, damage):
+            try:
+                result = _read_plain(plain, *window, format)
+            except FormatError as error:
+                raise FormatError(str(error).replace(str(plain), str(source))) from error
     except OSError as error:
         raise FormatError(f"cannot read {source}: {error.strerror or error}") from error
+    for row in result.failures:
+        row["subject"] = str(source)
+        row["message"] = row["message"].replace(str(plain), str(source))
+    if damage:
+        result.fail(source, damage)
+    return result
+
+
+def _read_plain(
+    path: Path, start: np.datetime64 | None, end: np.datetime64 | None, format: str | None
+) -> WaveformRead:
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
     if not head:
-        raise FormatError(f"{source} is empty")
-    candidates: Iterable[WaveformReader] = (
-        [known[format]] if format else (r for r in known.values() if r.sniff(head, source))
-    )
-    for reader in candidates:
-        try:
-            return reader.read(source, **window)
-        except KanameError:
-            raise
-        except OSError as error:
-            raise FormatError(f"cannot read {source} as {reader.name}: {error}") from error
+        raise FormatError(f"{path} is empty")
+    known = readers()
+    for reader in [known[format]] if format else (r for r in known.values() if r.sniff(head, path)):
+        return reader.read(path, start=start, end=end)
     raise FormatError(
-        f"{source} is of no known waveform format; known are {', '.join(known)} (name one with --format)"
+        f"{path} is of no known waveform format; known are {', '.join(known)} (name one with --format)"
     )
+
+
+_PACKED: tuple[tuple[bytes, Callable[..., Any]], ...] = (
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ\0", lzma.open),
+)
+_PIECE_BYTES = 1 << 20
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[tuple[Path, str]]:
+    """Give the file itself, or a temporary unpacked copy of a gzip, bzip2 or xz file, and what was damaged.
+
+    The part before the damage is given; the text says how much that is (empty: nothing was damaged).
+    """
+    with path.open("rb") as file:
+        magic = file.read(6)
+    opener = next((o for m, o in _PACKED if magic.startswith(m)), None)
+    if opener is None:
+        yield path, ""
+        return
+    damage, n_byte = "", 0
+    with tempfile.TemporaryDirectory(prefix="kaname-") as folder:
+        plain = Path(folder) / (path.stem or path.name)
+        with plain.open("wb") as out, opener(path, "rb") as packed:
+            while True:
+                try:
+                    piece = packed.read(_PIECE_BYTES)
+                except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+                    damage = f"the packed file is damaged or truncated after {n_byte} unpacked bytes: {error}"
+                    break
+                if not piece:
+                    break
+                n_byte += out.write(piece)
+        if damage and not n_byte:
+            raise FormatError(f"{path}: {damage}")
+        yield plain, damage
