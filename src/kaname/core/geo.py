@@ -19,7 +19,7 @@ def distance_azimuth(
     from pyproj import Geod
 
     lat1, lon1, lat2, lon2 = (
-        np.ascontiguousarray(a, dtype=float)
+        np.array(a, dtype=float)
         for a in np.broadcast_arrays(latitude, longitude, to_latitude, to_longitude)
     )
     azimuth, _, distance_m = Geod(ellps="WGS84").inv(lon1, lat1, lon2, lat2)
