@@ -1,0 +1,212 @@
+"""miniSEED 2 and 3: reader and writer.
+
+Headers are read by `kaname.formats.miniseed_records`, samples are packed and unpacked by pymseed (libmseed).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pymseed import DataEncoding, MiniSEEDError, MS3Record, nslc2sourceid
+
+from kaname.core.errors import FormatError, InputError, StorageError
+from kaname.core.time import isoformat
+from kaname.core.waveform import Waveform
+from kaname.formats.contract import WaveformRead, register
+from kaname.formats.miniseed_records import MEANING, TEXT_ENCODING, Fault, Records, scan_records
+from kaname.formats.miniseed_sections import decode, resolve_overlaps, sections
+
+Encoding = Literal["steim1", "steim2", "int16", "int32", "float32", "float64"]
+_ENCODINGS: dict[str, DataEncoding] = {
+    "steim1": DataEncoding.STEIM1,
+    "steim2": DataEncoding.STEIM2,
+    "int16": DataEncoding.INT16,
+    "int32": DataEncoding.INT32,
+    "float32": DataEncoding.FLOAT32,
+    "float64": DataEncoding.FLOAT64,
+}
+_STEIM2_LIMIT = 1 << 29
+
+
+@register
+class MiniSeed:
+    """miniSEED 2 of any record length and byte order, miniSEED 3, and the data records of full SEED."""
+
+    name = "miniseed"
+
+    def sniff(self, head: bytes, path: Path) -> bool:
+        """Tell whether a data record, or the control header of full SEED, stands in the first bytes."""
+        found = scan_records(bytes(head))
+        if len(found.table):
+            return True
+        kinds = set(found.faults["kind"].tolist())
+        return bool(kinds & {Fault.TRUNCATED, Fault.CONTROL, Fault.NO_LENGTH, Fault.NOT_A_SEED_ID})
+
+    def read(self, path: Path, *, start: np.datetime64 | None, end: np.datetime64 | None) -> WaveformRead:
+        """Read gap-free blocks, one channel each, in order of time; text records (logs) hold no waveform.
+
+        Records are put in order of time. A gap, a change of rate and a jump of the clock of more than half a
+        sample start a new block; overlaps are resolved by `resolve_overlaps`.
+
+        Raises
+        ------
+        FormatError
+            When no data record is found.
+        """
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
+        records = scan_records(data)
+        if not len(records.table):
+            raise FormatError(f"{path}: no miniSEED data record in {len(data)} bytes{_first_fault(records)}")
+        out = WaveformRead()
+        blocks: list[Waveform] = []
+        rows: list[dict[str, Any]] = []
+        for section in sections(records):
+            part = decode(section, lambda at, n: data[at : at + n], start=start, end=end)
+            blocks += part.blocks
+            rows += part.failures
+        out.blocks, overlaps = resolve_overlaps(blocks)
+        out.failures = [{"step": "read", "subject": str(path), **row} for row in rows + overlaps]
+        for message in describe_faults(records):
+            out.fail(path, message)
+        return out
+
+
+def describe_faults(records: Records) -> Iterator[str]:
+    """Say, one line each, what in a file is no readable data record, control headers of full SEED apart."""
+    for kind, offset, length in records.faults.tolist():
+        if kind != Fault.CONTROL:
+            yield f"{length} bytes from byte {offset} left out: {MEANING[Fault(kind)]}"
+    table = records.table
+    rateless = (table["rate"] <= 0) & (table["n_sample"] > 0) & (table["encoding"] != TEXT_ENCODING)
+    for channel in np.unique(table["channel"][rateless]).tolist():
+        n = int((rateless & (table["channel"] == channel)).sum())
+        yield f"{records.ids[channel]}: {n} records left out: they state no sampling rate"
+
+
+def _first_fault(records: Records) -> str:
+    kinds = records.faults["kind"]
+    return f": {MEANING[Fault(int(kinds[0]))]}" if len(kinds) else ""
+
+
+def write_miniseed(
+    blocks: Iterable[Waveform],
+    path: str | os.PathLike[str],
+    *,
+    version: Literal[2, 3] = 2,
+    record_length: int = 512,
+    encoding: Encoding | None = None,
+) -> Path:
+    """Write blocks to a miniSEED file, in one atomic rename.
+
+    Parameters
+    ----------
+    blocks
+        Blocks of any number of channels; integers, float32 or float64.
+    path
+        File to write.
+    version
+        2 (times to the microsecond, codes of at most 2, 5, 2 and 3 letters) or 3 (nanoseconds).
+    record_length
+        Longest record [bytes]; a power of two for version 2.
+    encoding
+        By default Steim2 for integers (32-bit integers where a difference does not fit) and the samples' own
+        type for floating point.
+
+    Raises
+    ------
+    InputError
+        When samples do not fit the encoding, a code does not fit the version, or an option is unknown.
+    StorageError
+        When the disk refuses; the previous file, if any, is untouched.
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with partial.open("wb") as file:
+            for block in blocks:
+                file.writelines(pack(block, version=version, record_length=record_length, encoding=encoding))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except OSError as error:
+        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def pack(
+    block: Waveform,
+    *,
+    version: Literal[2, 3] = 2,
+    record_length: int = 512,
+    encoding: Encoding | None = None,
+) -> Iterator[bytes]:
+    """Yield the miniSEED records of a block, channel by channel; options and errors as `write_miniseed`."""
+    if version not in (2, 3):
+        raise InputError(f"miniSEED version must be 2 or 3, found {version!r}")
+    if encoding is not None and encoding not in _ENCODINGS:
+        raise InputError(f"unknown encoding {encoding!r}; expected one of {', '.join(_ENCODINGS)}")
+    if not 128 <= record_length <= 131072 or (version == 2 and record_length & (record_length - 1)):
+        raise InputError(f"record length must be a power of two from 128 to 131072, found {record_length}")
+    for identifier, samples in zip(block.ids, block.data):
+        code, kind, native = _encode(samples, encoding, identifier)
+        record = MS3Record(reclen=record_length, encoding=code)
+        try:
+            record.sourceid = _source_id(identifier, version)
+            record.formatversion = version
+            record.starttime = int(block.start.astype(np.int64))
+            record.samprate = block.sampling_rate
+            yield from record.generate(data_samples=native, sample_type=kind)
+        except (MiniSEEDError, ValueError) as error:
+            raise InputError(
+                f"{identifier} from {isoformat(block.start)} cannot be written as miniSEED {version}: {error}"
+            ) from error
+
+
+def _source_id(identifier: str, version: int) -> str:
+    network, station, location, channel = identifier.split(".")
+    if version == 2 and not (
+        len(network) <= 2 and len(station) <= 5 and len(location) <= 2 and len(channel) <= 3
+    ):
+        raise InputError(f"{identifier} has codes too long for miniSEED 2; write version 3")
+    if "_" in channel:
+        return f"FDSN:{network}_{station}_{location}_{channel}"
+    return nslc2sourceid(network, station, location, channel)
+
+
+def _encode(samples: np.ndarray, encoding: Encoding | None, identifier: str) -> tuple[int, str, np.ndarray]:
+    """Return SEED encoding, libmseed sample type and the samples in that type, refusing any loss."""
+    integer = np.issubdtype(samples.dtype, np.integer)
+    if encoding is None:
+        if integer:
+            encoding = "steim2" if _fits_steim2(samples) else "int32"
+        else:
+            encoding = "float32" if samples.dtype.itemsize <= 4 else "float64"
+    kind, dtype = {"float32": ("f", np.float32), "float64": ("d", np.float64)}.get(encoding, ("i", np.int32))
+    if kind == "i" and not integer:
+        raise InputError(
+            f"{identifier}: {samples.dtype} samples cannot be written as {encoding} without loss"
+        )
+    native = np.ascontiguousarray(samples, dtype=dtype)
+    same = (native == samples) | (native != native)
+    if not same.all():
+        raise InputError(
+            f"{identifier}: sample {samples[np.argmin(same)]} does not fit the encoding {encoding}; "
+            f"choose a wider one"
+        )
+    if encoding == "int16" and (np.abs(native.astype(np.int64)) > 32767).any():
+        raise InputError(f"{identifier}: samples beyond 16 bits do not fit the encoding int16")
+    return _ENCODINGS[encoding], kind, native
+
+
+def _fits_steim2(samples: np.ndarray) -> bool:
+    steps = np.abs(np.diff(samples.astype(np.int64)))
+    return not steps.size or int(steps.max()) < _STEIM2_LIMIT
