@@ -1,12 +1,16 @@
 """Every waveform format that ObsPy's plug-ins read and that has no reader of its own here.
 
-ObsPy fills gaps with masks: a masked trace becomes several blocks. Its warnings become failures. ``PICKLE``
-is left out because it would run whatever the file says. CSS files name other files, which are read from the
-folder of the table.
+What ObsPy would pass over in silence is said: a masked trace becomes several blocks, warnings become
+failures, a trace that states no time (ObsPy puts it at 1970) is refused, and so is the ragged end of a
+truncated text file. A rate within a ten-millionth of a whole number of hertz is that number; formats that
+keep the interval as a 32-bit float miss it by that much. ``PICKLE`` is left out because it would run
+whatever the file says. CSS tables name other files, which are read.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ _COUNTS = frozenset(
     {"SEISAN", "WIN", "KNET", "GSE1", "GSE2", "GCF", "REFTEK130", "CSS", "NNSA_KB_CORE", "DMX", "Y"}
 )
 """Formats that hold raw digitiser counts; the calibration, where there is one, stays unapplied."""
+_TEXT = frozenset({"SLIST", "TSPAIR"})
 _STATED = {"COUNTS": "count", "COUNT": "count", "M/S": "m/s", "M": "m", "M/S**2": "m/s^2", "M/S/S": "m/s^2"}
 
 
@@ -46,44 +51,78 @@ class ObspyReader:
             traces = list(plugin("waveform", form, "readFormat")(str(path)))
         for message in warned:
             result.fail(path, f"ObsPy ({form}) warns: {message}", kind="Warning")
-        nameless = sum(not t.stats.station.strip() for t in traces)
-        if nameless > 1:
-            result.fail(
-                path,
-                f"{nameless} traces state no station; they are named 0001, 0002, ... by place",
-            )
-        for place, trace in enumerate(traces, start=1):
-            stats = trace.stats
-            station = stats.station.strip() or (f"{place:04d}" if nameless > 1 else "")
-            identifier, changed = seed_id(stats.network, station, stats.location, stats.channel)
-            if changed:
-                result.fail(path, f"trace {place}: {changed}")
+        stated = _stated_counts(path) if form in _TEXT else [len(t) for t in traces]
+        blocks = []
+        for place, (trace, identifier, n_stated) in enumerate(
+            zip(traces, _identifiers(path, traces, result), stated, strict=True), start=1
+        ):
             try:
-                for block in _blocks(trace, identifier, _unit(form, stats)):
-                    result.add(block, start, end)
+                samples = trace.data
+                if len(samples) < n_stated:
+                    samples = samples[:-1]
+                    result.fail(
+                        path,
+                        f"trace {place} ({identifier}): truncated, {n_stated} samples stated, "
+                        f"{len(trace)} found; the last one may be cut and is left out",
+                    )
+                blocks += list(_blocks(trace, samples, identifier, _unit(form, trace.stats)))
             except InputError as error:
                 result.fail(path, f"trace {place} ({identifier}): {error}")
-        if not traces or (not result.blocks and start is None and end is None):
+        if not blocks:
             reasons = "; ".join(f["message"] for f in result.failures) or "it holds no traces"
-            raise FormatError(f"nothing can be read from {path} ({form}): {reasons}")
-        result.blocks.sort(key=lambda b: (b.ids, b.start))
+            raise FormatError(f"nothing can be read from {path} as {form}: {reasons}")
+        for block in sorted(blocks, key=lambda b: (b.ids, b.start)):
+            result.add(block, start, end)
         return result
 
 
+def _identifiers(path: Path, traces: list[Any], result: WaveformRead) -> list[str]:
+    """Name the traces; those without a station that would share a name are numbered by place in the file."""
+    named = [seed_id(t.stats.network, t.stats.station, t.stats.location, t.stats.channel) for t in traces]
+    changed = dict.fromkeys(sentence for _, sentence in named if sentence)
+    if changed:
+        result.fail(path, "; ".join(changed))
+    identifiers = [identifier for identifier, _ in named]
+    shared = {i for i, n in Counter(identifiers).items() if n > 1 and not i.split(".")[1]}
+    if shared:
+        result.fail(path, f"{len(traces)} traces state no station; it is written 0001, 0002, ... by place")
+    for place, identifier in enumerate(identifiers):
+        if identifier in shared:
+            network, _, rest = identifier.split(".", 2)
+            identifiers[place] = f"{network}.{place + 1:04d}.{rest}"
+    return identifiers
+
+
+def _stated_counts(path: Path) -> list[int]:
+    text = path.read_text(encoding="ascii", errors="replace")
+    return [int(n) for n in re.findall(r"^TIMESERIES [^,\n]*,? *(\d+) samples", text, re.MULTILINE)]
+
+
 def _unit(form: str, stats: Any) -> str:
-    if form in ("SLIST", "TSPAIR"):
+    if form in _TEXT:
         return _STATED.get(str(stats.ascii.unit).upper(), "unknown")
     return "count" if form in _COUNTS else "unknown"
 
 
-def _blocks(trace: Any, identifier: str, unit: str) -> Iterator[Waveform]:
-    if trace.data.dtype.kind not in "iuf":
-        raise InputError(f"samples of type {trace.data.dtype} are not numbers")
-    for piece in trace.split() if np.ma.isMaskedArray(trace.data) else [trace]:
-        yield Waveform(
-            data=native(np.ma.getdata(piece.data))[np.newaxis, :],
-            ids=(identifier,),
-            start=np.datetime64(int(piece.stats.starttime.ns), "ns"),
-            sampling_rate=piece.stats.sampling_rate,
-            unit=unit,
-        )
+def _blocks(trace: Any, samples: Any, identifier: str, unit: str) -> Iterator[Waveform]:
+    if samples.dtype.kind not in "iuf":
+        raise InputError(f"samples of type {samples.dtype} are not numbers")
+    if trace.stats.starttime.ns == 0:
+        raise InputError("states no time (ObsPy would put it at 1970-01-01T00:00:00)")
+    rate = float(trace.stats.sampling_rate)
+    if round(rate) and abs(rate / round(rate) - 1) <= 1e-7:
+        rate = float(round(rate))
+    whole = Waveform(
+        data=native(np.ma.getdata(samples))[np.newaxis, :],
+        ids=(identifier,),
+        start=np.datetime64(int(trace.stats.starttime.ns), "ns"),
+        sampling_rate=rate,
+        unit=unit,
+    )
+    if not np.ma.is_masked(samples):
+        yield whole
+        return
+    for run in np.ma.clump_unmasked(samples):  # type: ignore[no-untyped-call]
+        piece = whole.slice(whole.time(run.start), whole.time(run.stop))
+        if piece is not None:
+            yield piece
