@@ -253,19 +253,39 @@ def _coerce(values: pd.Series, column: Column, schema: Schema) -> pd.Series:
         typed = values.astype(object).where(values.notna(), "").astype(str)
         absent = typed == ""
     else:
+        if values.dtype == object or values.dtype == "str":
+            values = values.astype(object).where(values.astype(str).str.strip() != "", None)
         absent = values.isna()
         try:
             if column.dtype == "time":
-                typed = pd.to_datetime(values, utc=True, format="ISO8601" if values.dtype == object else None)
-                typed = typed.dt.tz_localize(None).astype("datetime64[ns]")
+                typed = _times(values, absent)
             elif column.dtype in ("int", "bool"):
-                typed = values.where(~absent, column.missing).astype(_PANDAS[column.dtype])
+                filled = values.where(~absent, column.missing)
+                typed = filled.astype(_PANDAS[column.dtype])
+                if pd.api.types.is_float_dtype(filled) and not (typed == filled).all():
+                    raise ValueError(f"found {filled[typed != filled].iloc[0]}")
             else:
                 typed = pd.to_numeric(values).astype("float64")
         except (ValueError, TypeError, OverflowError) as error:
             raise SchemaError(f"{where}: expected {column.dtype} {column.unit}: {error}") from error
     _check(typed, absent, column, where)
     return typed
+
+
+def _times(values: pd.Series, absent: pd.Series) -> pd.Series:
+    # pandas reads a number as nanoseconds, "now" as today and 10/05/2010 as October: none may pass for UTC.
+    if not pd.api.types.is_datetime64_any_dtype(values):
+        given = values[~absent]
+        if pd.api.types.is_numeric_dtype(given) and len(given):
+            raise ValueError(f"found the number {given.iloc[0]}, expected ISO 8601 text or datetime64")
+        no_year = ~given.astype(str).str[:4].str.isdigit()
+        if no_year.any():
+            raise ValueError(
+                f"found {given[no_year].iloc[0]!r}, expected ISO 8601 such as 2010-05-27T16:24:33Z"
+            )
+        values = values.astype(object).where(~absent, None)
+    typed = pd.to_datetime(values, utc=True, format="ISO8601" if values.dtype == object else None)
+    return typed.dt.tz_localize(None).astype("datetime64[ns]")
 
 
 def _check(values: pd.Series, absent: pd.Series, column: Column, where: str) -> None:
