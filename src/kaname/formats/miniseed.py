@@ -18,7 +18,8 @@ from kaname.core.time import isoformat
 from kaname.core.waveform import Waveform
 from kaname.formats.contract import WaveformRead, register
 from kaname.formats.miniseed_records import MEANING, TEXT_ENCODING, Fault, Records, scan_records
-from kaname.formats.miniseed_sections import decode, resolve_overlaps, sections
+from kaname.formats.miniseed_sections import decode, sections
+from kaname.formats.overlaps import resolve_overlaps
 
 Encoding = Literal["steim1", "steim2", "int16", "int32", "float32", "float64"]
 _ENCODINGS: dict[str, DataEncoding] = {
@@ -50,7 +51,7 @@ class MiniSeed:
         """Read gap-free blocks, one channel each, in order of time; text records (logs) hold no waveform.
 
         Records are put in order of time. A gap, a change of rate and a jump of the clock of more than half a
-        sample start a new block; overlaps are resolved by `resolve_overlaps`.
+        sample start a new block; overlaps are resolved by `kaname.formats.overlaps`.
 
         Raises
         ------

@@ -6,7 +6,7 @@ that a time window needs, by the same code that reads a whole file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -16,8 +16,8 @@ from numba import njit
 from numpy.typing import NDArray
 from pymseed import DataEncoding, MiniSEEDError, MS3Record, MS3TraceList, get_error_messages
 
-from kaname.core.time import NS_PER_S, as_time, isoformat
-from kaname.core.waveform import Waveform, join
+from kaname.core.time import NS_PER_S, as_time
+from kaname.core.waveform import Waveform
 from kaname.formats.contract import WaveformRead
 from kaname.formats.miniseed_records import TEXT_ENCODING, Records
 
@@ -25,44 +25,63 @@ JOIN_TOLERANCE = 0.5
 """How far, in samples, a record may start from its due time and still follow; as in `waveform.join`."""
 RATE_TOLERANCE = 1e-4
 
+_KINDS = "ifd"  # 32-bit integers, 32-bit and 64-bit floating point
+
 Fetch = Callable[[int, int], bytes]
 """Return the bytes of a file from an offset, so many."""
 
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """Records of one channel in time order, gap-free and of one rate and kind of sample."""
+    """Records of one channel in time order, gap-free, of one rate and kind of sample; or a part of them."""
 
     id: str
     sampling_rate: float
+    kind: str
+    """Kind of sample: ``i`` 32-bit integer, ``f`` 32-bit, ``d`` 64-bit floating point."""
+    origin: int
+    """First sample of the whole section, ns since 1970; its clock runs on from there at `sampling_rate`."""
+    first: int
+    """Samples of the section before the first record here."""
     starts: NDArray[np.int64]
-    """First sample of each record, ns since 1970, shape ``(n_record,)``."""
+    """First sample of each record as its header states, ns since 1970, shape ``(n_record,)``."""
     n_samples: NDArray[np.int64]
+    """Samples of each record."""
     offsets: NDArray[np.int64]
     """Byte offset of each record in its file."""
     lengths: NDArray[np.int64]
     """Bytes of each record."""
 
     @property
-    def start(self) -> np.datetime64:
-        """UTC time of the first sample."""
-        return np.datetime64(int(self.starts[0]), "ns")
-
-    @property
     def n_sample(self) -> int:
-        """Samples in all."""
+        """Samples here."""
         return int(self.n_samples.sum())
 
     @property
-    def following(self) -> np.datetime64:
-        """UTC time at which a contiguous next section starts."""
-        return self.start + np.timedelta64(round(self.n_sample / self.sampling_rate * NS_PER_S), "ns")
+    def start_ns(self) -> int:
+        """First sample here [ns since 1970]."""
+        return self.time_ns(0)
 
-    def part(self, first: int, last: int) -> Section:
-        """Return the section of the records ``first`` to ``last`` (exclusive)."""
-        cut = slice(first, last)
+    @property
+    def following_ns(self) -> int:
+        """When a contiguous next section starts [ns since 1970]."""
+        return self.time_ns(self.n_sample)
+
+    def time_ns(self, index: int) -> int:
+        """Time of a sample, counted from the first one here [ns since 1970]."""
+        return self.origin + round((self.first + index) / self.sampling_rate * NS_PER_S)
+
+    def index(self, time: np.datetime64) -> int:
+        """First sample at or after a time, counted from the first one here; a millionth of tolerance."""
+        elapsed = int(as_time(time).astype(np.int64)) - self.origin
+        return int(np.ceil(elapsed * self.sampling_rate / NS_PER_S - 1e-6)) - self.first
+
+    def records(self, low: int, high: int) -> Section:
+        """Return the part made of the records ``low`` to ``high`` (exclusive)."""
+        cut = slice(low, high)
         return replace(
             self,
+            first=self.first + int(self.n_samples[:low].sum()),
             starts=self.starts[cut],
             n_samples=self.n_samples[cut],
             offsets=self.offsets[cut],
@@ -74,26 +93,19 @@ def sections(records: Records) -> list[Section]:
     """Put the data records of a file in order, per channel, and cut where one does not follow the other.
 
     Text records and records without samples or rate belong to no section. A record that repeats a stretch of
-    time opens a section of its own; see `resolve_overlaps`.
+    time opens a section of its own; see `kaname.formats.overlaps`.
     """
     table = records.table
     table = table[(table["n_sample"] > 0) & (table["rate"] > 0) & (table["encoding"] != TEXT_ENCODING)]
     if not len(table):
         return []
-    order = np.lexsort((table["offset"], table["start"], table["channel"]))
-    table = table[order]
-    kind = np.select(
-        [table["encoding"] == DataEncoding.FLOAT32, table["encoding"] == DataEncoding.FLOAT64], [1, 2]
+    table = table[np.lexsort((table["offset"], table["start"], table["channel"]))]
+    encoding = table["encoding"]
+    kind = np.select([encoding == DataEncoding.FLOAT32, encoding == DataEncoding.FLOAT64], [1, 2])
+    channel, start, rate, n_sample = (
+        np.ascontiguousarray(table[name]) for name in ("channel", "start", "rate", "n_sample")
     )
-    number = _chain(
-        table["channel"],
-        table["start"],
-        table["rate"],
-        table["n_sample"],
-        kind,
-        JOIN_TOLERANCE,
-        RATE_TOLERANCE,
-    )
+    number = _chain(channel, start, rate, n_sample, kind, JOIN_TOLERANCE, RATE_TOLERANCE)
     grouped = np.argsort(number, kind="stable")
     edges = np.flatnonzero(np.diff(number[grouped])) + 1
     out = []
@@ -103,6 +115,9 @@ def sections(records: Records) -> list[Section]:
             Section(
                 records.ids[rows["channel"][0]],
                 float(rows["rate"][0]),
+                _KINDS[kind[grouped[low]]],
+                int(rows["start"][0]),
+                0,
                 *(rows[name].astype(np.int64) for name in ("start", "n_sample", "offset", "length")),
             )
         )
@@ -175,92 +190,73 @@ def decode(
         One block, or more where a record in between is damaged; each damaged record is one failure, with its
         span (and without the step and the subject, which the caller knows).
     """
-    edges = np.concatenate([[0], np.cumsum(section.n_samples)])
-    wanted = section
-    before = 0
-    if start is not None or end is not None:
-        period = NS_PER_S / section.sampling_rate
-        origin = int(section.starts[0])
-        low = (
-            0
-            if start is None
-            else int(np.ceil((int(as_time(start).astype(np.int64)) - origin) / period - 1e-6))
-        )
-        high = int(edges[-1])
-        if end is not None:
-            high = min(high, int(np.ceil((int(as_time(end).astype(np.int64)) - origin) / period - 1e-6)))
-        low = max(low, 0)
-        if low >= high:
-            return WaveformRead()
-        first = int(np.searchsorted(edges, low, "right")) - 1
-        last = int(np.searchsorted(edges, high, "left"))
-        wanted = section.part(first, last)
-        before = int(edges[first])
-    runs, failures = _decode_records(wanted, fetch)
-    out = WaveformRead(failures=failures)
-    for skipped, samples in runs:
-        shift = np.timedelta64(round((before + skipped) / section.sampling_rate * NS_PER_S), "ns")
-        block = Waveform(samples[np.newaxis, :], (section.id,), section.start + shift, section.sampling_rate)
-        out.add(block, start, end)
+    low = 0 if start is None else max(0, section.index(start))
+    n = section.n_sample
+    high = n if end is None else min(n, section.index(end))
+    if low >= high:
+        return WaveformRead()
+    edges = np.cumsum(section.n_samples)
+    first = int(np.searchsorted(edges, low, "right"))
+    last = int(np.searchsorted(edges, high, "left")) + 1
+    wanted = section if last - first == len(edges) else section.records(first, last)
+    low, high = low + section.first - wanted.first, high + section.first - wanted.first
+    out = WaveformRead()
+    for at, samples in _samples(wanted, fetch, out.failures):
+        a, b = max(low - at, 0), min(high - at, samples.size)
+        if a < b:
+            begin = np.datetime64(wanted.time_ns(at + a), "ns")
+            out.blocks.append(Waveform(samples[np.newaxis, a:b], (section.id,), begin, section.sampling_rate))
     return out
 
 
-def _decode_records(
-    section: Section, fetch: Fetch
-) -> tuple[list[tuple[int, NDArray[Any]]], list[dict[str, Any]]]:
-    """Return runs of samples, each with its sample index in the section, and the damaged records."""
+def _samples(
+    section: Section, fetch: Fetch, failures: list[dict[str, Any]]
+) -> list[tuple[int, NDArray[Any]]]:
+    """Return runs of samples, each with its index in the section; damaged records go into ``failures``."""
     buffer = _fetch(section, fetch)
     try:
         traces = MS3TraceList.from_buffer(buffer, unpack_data=True)
         samples = [s.take_np_datasamples() for t in traces for s in t]
-        whole = not any("integrity" in message for message in get_error_messages())
+        whole = len(samples) == 1 and samples[0].size == section.n_sample
+        if whole and not any("integrity" in message for message in get_error_messages()):
+            return [(0, samples[0])]
     except MiniSEEDError:
-        whole = False
-    if whole and len(samples) == 1 and samples[0].size == section.n_sample:
-        return [(0, samples[0])], []
-    return _decode_one_by_one(section, buffer)
+        pass  # one by one, to find which record it is
+    return _samples_one_by_one(section, buffer, failures)
 
 
 def _fetch(section: Section, fetch: Fetch) -> bytes:
-    offsets, lengths = section.offsets, section.lengths
-    breaks = np.flatnonzero(offsets[1:] != offsets[:-1] + lengths[:-1]) + 1
-    pieces = []
-    for low, high in pairwise([0, *breaks.tolist(), len(offsets)]):
-        size = int(offsets[high - 1] + lengths[high - 1] - offsets[low])
-        pieces.append(fetch(int(offsets[low]), size))
+    offsets, ends = section.offsets, section.offsets + section.lengths
+    breaks = (np.flatnonzero(offsets[1:] != ends[:-1]) + 1).tolist()
+    pieces = [
+        fetch(int(offsets[low]), int(ends[high - 1] - offsets[low]))
+        for low, high in pairwise([0, *breaks, len(offsets)])
+    ]
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _decode_one_by_one(
-    section: Section, buffer: bytes
-) -> tuple[list[tuple[int, NDArray[Any]]], list[dict[str, Any]]]:
+def _samples_one_by_one(
+    section: Section, buffer: bytes, failures: list[dict[str, Any]]
+) -> list[tuple[int, NDArray[Any]]]:
     runs: list[tuple[int, list[NDArray[Any]]]] = []
-    failures = []
     at = n_done = 0
     intact = False
-    for start, n_sample, offset, length in zip(
-        section.starts.tolist(),
-        section.n_samples.tolist(),
-        section.offsets.tolist(),
-        section.lengths.tolist(),
-    ):
+    columns = (section.n_samples, section.offsets, section.lengths)
+    for n_sample, offset, length in zip(*(column.tolist() for column in columns)):
         error = ""
         try:
             record = MS3Record.parse(_palatable(buffer[at : at + length]), unpack_data=True)
             samples = np.array(record.np_datasamples)
-            messages = [m for m in get_error_messages() if "integrity" in m]
-            if messages:
-                error = messages[0]
-            elif samples.size != n_sample:
+            error = "; ".join(m for m in get_error_messages() if "integrity" in m)
+            if not error and samples.size != n_sample:
                 error = f"{samples.size} samples decoded, the header says {n_sample}"
         except MiniSEEDError as problem:
             error = str(problem)
         if error:
-            period = NS_PER_S / section.sampling_rate
             failures.append(
                 {
-                    "start": np.datetime64(start, "ns"),
-                    "end": np.datetime64(start + round(n_sample * period), "ns"),
+                    "start": np.datetime64(section.time_ns(n_done), "ns"),
+                    "end": np.datetime64(section.time_ns(n_done + n_sample), "ns"),
                     "error": "FormatError",
                     "message": f"{section.id}: record of {length} bytes at byte {offset} left out: {error}",
                 }
@@ -272,7 +268,7 @@ def _decode_one_by_one(
         intact = not error
         at += length
         n_done += n_sample
-    return [(skipped, np.concatenate(parts)) for skipped, parts in runs], failures
+    return [(index, np.concatenate(parts)) for index, parts in runs]
 
 
 def _palatable(record: bytes) -> bytes:
@@ -284,58 +280,3 @@ def _palatable(record: bytes) -> bytes:
     if record[:2] == b"MS":
         return record
     return record[:28] + b"\0\0" + record[30:] + record[:64]
-
-
-def resolve_overlaps(blocks: Iterable[Waveform]) -> tuple[list[Waveform], list[dict[str, Any]]]:
-    """Give every instant of a channel one sample: where blocks overlap, the one given first keeps its own.
-
-    Samples that are there twice and agree are kept once. Where they disagree (or stand on clocks that cannot
-    be compared) the later block is cut, and a failure with the error ``Overlap`` names the span.
-
-    Parameters
-    ----------
-    blocks
-        Blocks of one channel each, per channel in order of start.
-
-    Returns
-    -------
-    blocks, failures
-        Blocks without overlaps, joined where they follow one another, and one row per disagreement.
-    """
-    kept: dict[str, list[Waveform]] = {}
-    failures = []
-    for block in blocks:
-        earlier = kept.setdefault(block.ids[0], [])
-        covered = max((b.following for b in earlier), default=block.start)
-        half = np.timedelta64(round(JOIN_TOLERANCE * NS_PER_S / block.sampling_rate), "ns")
-        if covered <= block.start + half:
-            earlier.append(block)
-            continue
-        until = min(covered, block.following)
-        n_different = sum(_disagreement(b, block) for b in earlier[-8:])
-        if n_different:
-            failures.append(
-                {
-                    "start": block.start,
-                    "end": until,
-                    "error": "Overlap",
-                    "message": f"{block.ids[0]}: two recordings of {isoformat(block.start)} to "
-                    f"{isoformat(until)} disagree in {n_different} samples; kept the one that starts earlier",
-                }
-            )
-        rest = block.slice(covered - half, block.following)
-        if rest is not None:
-            earlier.append(rest)
-    return [b for channel in kept.values() for b in join(channel)], failures
-
-
-def _disagreement(earlier: Waveform, later: Waveform) -> int:
-    """Count the samples of ``later`` that lie in the time of ``earlier`` and differ from it."""
-    first = round(earlier.index(later.start))
-    n = min(earlier.n_sample - first, later.n_sample)
-    if n <= 0:
-        return 0
-    if abs(earlier.sampling_rate / later.sampling_rate - 1) > RATE_TOLERANCE:
-        return n
-    a, b = earlier.data[0, first : first + n], later.data[0, :n]
-    return int(np.count_nonzero((a != b) & ~((a != a) & (b != b))))
