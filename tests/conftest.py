@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples everywhere and no clock: a slow machine must not make a property fail.
+settings.register_profile("kaname", deadline=None, derandomize=True)
+settings.load_profile("kaname")
 
 
 @pytest.fixture(scope="session")

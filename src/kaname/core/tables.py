@@ -26,6 +26,8 @@ _PANDAS: dict[str, str] = {
     "bool": "bool",
 }
 
+_CSV_MISSING = ("", "nan", "NaN", "NA", "N/A", "null", "NULL", "None")
+
 
 @dataclass(frozen=True)
 class Column:
@@ -352,8 +354,11 @@ def read_table(path: str | os.PathLike[str], schema: Schema) -> pd.DataFrame:
         raise NotFoundError(f"no such file: {source}; expected a {schema.name} table (Parquet or CSV)")
     try:
         if source.suffix.lower() == ".csv":
+            # A network or station may be called NA, which pandas takes for a missing value.
             text = {c.name: str for c in schema.columns if c.dtype == "string"}
-            frame = pd.read_csv(source, dtype=text, keep_default_na=True, comment="#")
+            header = pd.read_csv(source, nrows=0, comment="#").columns
+            absent = {c: _CSV_MISSING for c in header if c not in text}
+            frame = pd.read_csv(source, dtype=text, na_values=absent, keep_default_na=False, comment="#")
         else:
             frame = pd.read_parquet(source)
     except (OSError, ValueError) as error:
