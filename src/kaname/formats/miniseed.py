@@ -17,7 +17,7 @@ from kaname.core.errors import FormatError, InputError, StorageError
 from kaname.core.time import isoformat
 from kaname.core.waveform import Waveform
 from kaname.formats.contract import WaveformRead, register
-from kaname.formats.miniseed_records import MEANING, TEXT_ENCODING, Fault, Records, scan_records
+from kaname.formats.miniseed_records import MEANING, Fault, Records, scan_records
 from kaname.formats.miniseed_sections import decode, sections
 from kaname.formats.overlaps import resolve_overlaps
 
@@ -84,11 +84,6 @@ def describe_faults(records: Records) -> Iterator[str]:
     for kind, offset, length in records.faults.tolist():
         if kind != Fault.CONTROL:
             yield f"{length} bytes from byte {offset} left out: {MEANING[Fault(kind)]}"
-    table = records.table
-    rateless = (table["rate"] <= 0) & (table["n_sample"] > 0) & (table["encoding"] != TEXT_ENCODING)
-    for channel in np.unique(table["channel"][rateless]).tolist():
-        n = int((rateless & (table["channel"] == channel)).sum())
-        yield f"{records.ids[channel]}: {n} records left out: they state no sampling rate"
 
 
 def _first_fault(records: Records) -> str:

@@ -38,6 +38,8 @@ FAULT_DTYPE = np.dtype([("kind", "u1"), ("offset", "i8"), ("length", "i8")])
 
 TEXT_ENCODING = 0
 NO_ENCODING = 255
+_RATE_LIMIT_HZ = 1e8
+_SPAN_LIMIT_S = 1e9  # thirty years in one record
 _ID_LENGTH = 48
 _RECORDS_GUESS = 512
 _HEADER_BYTES = 64
@@ -57,6 +59,8 @@ class Fault(IntEnum):
     """No blockette 1000, and no next header at any legal record length."""
     NOT_A_SEED_ID = 4
     """miniSEED 3 whose source identifier is not ``FDSN:NET_STA_LOC_B_S_SS``."""
+    NO_RATE = 5
+    """Samples, but no possible sampling rate."""
 
 
 MEANING = {
@@ -65,6 +69,7 @@ MEANING = {
     Fault.TRUNCATED: "record cut short",
     Fault.NO_LENGTH: "record without blockette 1000 whose length cannot be told",
     Fault.NOT_A_SEED_ID: "record whose source identifier is not FDSN:NET_STA_LOC_B_S_SS",
+    Fault.NO_RATE: "records without a possible sampling rate",
 }
 
 
@@ -236,10 +241,21 @@ def _fill(
             if not final:
                 end = min(end, max(position + 1, size - _HEADER_BYTES + 1))
             length = end - position
+        record = records[n_record]
+        if fault < 0:
+            if kind == 3:
+                _fields3(data, position, record)
+            else:
+                _fields2(data, position, big, record, encoding, hundred, microsecond)
+            if record.encoding != TEXT_ENCODING and record.n_sample > 0:
+                possible = 0 < record.rate < _RATE_LIMIT_HZ
+                if not possible or record.n_sample / record.rate > _SPAN_LIMIT_S:
+                    fault = Fault.NO_RATE
         if fault >= 0:
             length = min(length, size - position)
             before = faults[n_fault - 1]
-            if n_fault and fault == Fault.GARBAGE and before.offset + before.length == base + position:
+            adjacent = n_fault > 0 and before.offset + before.length == base + position
+            if adjacent and before.kind == fault:
                 before.length += length
             else:
                 faults[n_fault].kind = fault
@@ -247,11 +263,6 @@ def _fill(
                 n_fault += 1
             position += length
             continue
-        record = records[n_record]
-        if kind == 3:
-            _fields3(data, position, record)
-        else:
-            _fields2(data, position, big, record, encoding, hundred, microsecond)
         record.offset, record.length = base + position, length
         if last < 0:
             for i in range(n_id):

@@ -58,18 +58,19 @@ class Section:
         return int(self.n_samples.sum())
 
     @property
-    def start_ns(self) -> int:
-        """First sample here [ns since 1970]."""
-        return self.time_ns(0)
+    def start(self) -> np.datetime64:
+        """UTC time of the first sample here."""
+        return self.time(0)
 
     @property
-    def following_ns(self) -> int:
-        """When a contiguous next section starts [ns since 1970]."""
-        return self.time_ns(self.n_sample)
+    def following(self) -> np.datetime64:
+        """UTC time at which a contiguous next section starts."""
+        return self.time(self.n_sample)
 
-    def time_ns(self, index: int) -> int:
-        """Time of a sample, counted from the first one here [ns since 1970]."""
-        return self.origin + round((self.first + index) / self.sampling_rate * NS_PER_S)
+    def time(self, index: int) -> np.datetime64:
+        """UTC time of a sample, counted from the first one here."""
+        elapsed = round((self.first + index) / self.sampling_rate * NS_PER_S)
+        return np.datetime64(self.origin + elapsed, "ns")
 
     def index(self, time: np.datetime64) -> int:
         """First sample at or after a time, counted from the first one here; a millionth of tolerance."""
@@ -204,7 +205,7 @@ def decode(
     for at, samples in _samples(wanted, fetch, out.failures):
         a, b = max(low - at, 0), min(high - at, samples.size)
         if a < b:
-            begin = np.datetime64(wanted.time_ns(at + a), "ns")
+            begin = wanted.time(at + a)
             out.blocks.append(Waveform(samples[np.newaxis, a:b], (section.id,), begin, section.sampling_rate))
     return out
 
@@ -255,8 +256,8 @@ def _samples_one_by_one(
         if error:
             failures.append(
                 {
-                    "start": np.datetime64(section.time_ns(n_done), "ns"),
-                    "end": np.datetime64(section.time_ns(n_done + n_sample), "ns"),
+                    "start": section.time(n_done),
+                    "end": section.time(n_done + n_sample),
                     "error": "FormatError",
                     "message": f"{section.id}: record of {length} bytes at byte {offset} left out: {error}",
                 }
