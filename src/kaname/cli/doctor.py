@@ -85,8 +85,8 @@ def _lines(findings: list[Finding]) -> Iterator[str]:
         if finding.group != group:
             group = finding.group
             yield f"\n{group}"
-        yield f"  {finding.state:8}{finding.name:20}{finding.detail}".rstrip()
-        if finding.remedy:
+        yield f"  {finding.state:8}{finding.name:20}{finding.detail or finding.remedy}".rstrip()
+        if finding.detail and finding.remedy:
             yield f"  {'':28}{finding.remedy}"
 
 
@@ -158,7 +158,7 @@ def _numba() -> tuple[State, str]:
     compiled = njit(cache=True)(_add)
     if compiled(1.0, 2.0) != 3.0:
         return "broken", "a compiled function returns a wrong sum"
-    folder = Path(compiled.stats.cache_path)
+    folder = Path(compiled.stats.cache_path or "")
     if not os.access(folder, os.W_OK):
         return "warning", f"compiles, but cannot keep the result in {folder}: every start is slow"
     return "ok", f"compiles, kept in {folder}"
