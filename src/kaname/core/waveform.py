@@ -117,11 +117,11 @@ class Waveform:
         return replace(self, data=self.data[[self.ids.index(i) for i in ids]], ids=tuple(ids))
 
     def follows(self, previous: Waveform, *, tolerance: float = 0.5) -> bool:
-        """Tell whether this block is the next one of ``previous``: same channels, rate and unit, no gap.
+        """Tell whether this block is the next one of ``previous``: same channels, rate, unit and type, no gap.
 
         ``tolerance`` is how far the first sample may lie from its due time, in samples.
         """
-        if (self.ids, self.unit) != (previous.ids, previous.unit):
+        if (self.ids, self.unit, self.data.dtype) != (previous.ids, previous.unit, previous.data.dtype):
             return False
         if abs(self.sampling_rate / previous.sampling_rate - 1) > 1e-4:
             return False
