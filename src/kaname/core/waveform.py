@@ -117,7 +117,7 @@ class Waveform:
         return replace(self, data=self.data[[self.ids.index(i) for i in ids]], ids=tuple(ids))
 
     def follows(self, previous: Waveform, *, tolerance: float = 0.5) -> bool:
-        """Tell whether this block is the next one of ``previous``: same channels, rate, unit and type, no gap.
+        """Tell whether this block is the next one of ``previous``: same channels, rate, unit, type; no gap.
 
         ``tolerance`` is how far the first sample may lie from its due time, in samples.
         """
