@@ -360,21 +360,22 @@ def _solve(problem: _Problem, grids: _Grids, settings: LocateSettings) -> _Solut
     variance, scale = problem.variance, 1.0
     fraction = settings.model_error_fraction
     samples, n = grids.samples, len(problem.time)
-    exponent = settings.sharpness * octree.sharpness(n)
+    breadth, exponent = octree.shape(n)
+    exponent *= settings.sharpness
     residual, total = np.empty(n), np.empty(n)
 
     def stack(point: Floats) -> float:
         return float(
             octree.log_stack(
                 *point, 0.0, problem.east, problem.north, problem.depth, which, problem.time,
-                variance, fraction * scale, grids.slowness, grids.grid, residual, total,
+                variance, fraction * scale, breadth, grids.slowness, grids.grid, residual, total,
             )[0]
         )  # fmt: skip
 
     for _ in range(2):
         octree.search(
             problem.low, problem.high, exponent, settings.samples, grids.random,
-            problem.east, problem.north, problem.depth, which, problem.time, variance, fraction * scale,
+            problem.east, problem.north, problem.depth, which, problem.time, variance, fraction * scale, breadth,
             grids.slowness, grids.grid, samples,
         )  # fmt: skip
         share = samples[:, 3]
@@ -387,7 +388,7 @@ def _solve(problem: _Problem, grids: _Grids, settings: LocateSettings) -> _Solut
         split = peaked > 3.9
         point = peak.copy() if split or settings.hypocentre == "maximum_likelihood" else mean
         stack(point)
-        weight, origin = _origin(residual, total)
+        weight, origin = _origin(residual, total, breadth)
         used = weight >= USED_WEIGHT
         excess = _excess((residual - origin)[used], total[used])
         if not settings.rescale_errors or scale > 1.0 or excess < 1.2:
@@ -457,10 +458,10 @@ def _solve(problem: _Problem, grids: _Grids, settings: LocateSettings) -> _Solut
     return _Solution(problem.picks, problem.event_id, "; ".join(remarks), place, **full)
 
 
-def _origin(residual: Floats, total: Floats) -> tuple[Floats, float]:
+def _origin(residual: Floats, total: Floats, breadth: float) -> tuple[Floats, float]:
     """Return the share of each arrival in the stack, the largest being 1, and the origin time they agree on."""
     pair = total[:, np.newaxis] + total
-    kernel = np.exp(-((residual[:, np.newaxis] - residual) ** 2) / (2.0 * pair))
+    kernel = np.exp(-((residual[:, np.newaxis] - residual) ** 2) / (2.0 * breadth * pair))
     weight = (kernel.sum(axis=1) - 1.0) / (len(residual) - 1)
     weight = weight / weight.max() if weight.max() > 0 else np.ones(len(residual))
     return weight, _mean_time(residual, weight, total)

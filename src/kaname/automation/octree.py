@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-LOG_RANGE = 10.0
+LOG_RANGE = 7.0
 """Cells whose log likelihood lies this far below the best are left out."""
-COARSE_RANGE = 1.2
+COARSE_RANGE = 0.5
 """The same for the log of S in cells much larger than the timing errors allow."""
 SPREAD = 40.0
 """Search ends when the probability is spread over this many cells."""
@@ -46,6 +46,7 @@ def log_stack(
     time: Floats,
     variance: Floats,
     fraction: float,
+    breadth: float,
     slowness: NDArray[np.float32],
     grid: Floats,
     residual: Floats,
@@ -79,12 +80,13 @@ def log_stack(
         total[a] = own + cell
         widened += cell / (own + cell)
     stack = 0.0
+    half_k = 0.5 / breadth
     for a in range(n - 1):
         r, v = residual[a], total[a]
         for b in range(a + 1, n):
             q = 1.0 / (v + total[b])
             d = r - residual[b]
-            stack += np.sqrt(q) * decay(0.5 * d * d * q)
+            stack += np.sqrt(q) * decay(half_k * d * d * q)
     return np.log(stack / (0.5 * n * (n - 1)) + 1e-300), widened / n
 
 
@@ -102,16 +104,12 @@ def decay(y: float) -> float:
 
 
 @njit(cache=True)
-def sharpness(n: int) -> float:
-    """Return the exponent that makes ``S ** m`` as wide as its maximum scatters, for ``n`` Gaussian arrivals.
-
-    At vanishing residuals ``n - 1`` gives the curvature of the least-squares likelihood with origin time
-    removed. Residuals flatten the stack: with their variance equal to the stated one its curvature halves,
-    while the maximum scatters 1.10 times as much as the least-squares one (variance of this M-estimator). The
-    four fitted parameters take up part of the residuals, hence the share of degrees of freedom.
-    """
-    free = max(0.0, (n - 4.0) / n)
-    return (n - 1.0) * (1.0 + free) / (1.0 + 0.1 * free)
+def shape(n: int) -> tuple[float, float]:
+    """Return breadth ``k`` and exponent ``m`` of the likelihood of ``n`` arrivals."""
+    k = 1.0 + 8.0 / (n - 3.0)
+    free = (n - 4.0) / n
+    scatter = (2 * k / (2 * k + 1)) ** 3 * ((2 * k + 1) / (2 * k + 3)) ** 1.5 * ((k + 1) / k) ** 3
+    return k, (n - 1.0) * (k + free) / (1.0 + free * (scatter - 1.0))
 
 
 @njit(cache=True)
@@ -128,6 +126,7 @@ def search(
     time: Floats,
     variance: Floats,
     fraction: float,
+    breadth: float,
     slowness: NDArray[np.float32],
     grid: Floats,
     samples: Floats,
@@ -156,11 +155,11 @@ def search(
     for _ in range(40):
         widened = 0.0
         best = -np.inf
-        cell_km2 = (half * half).sum() / 3.0
+        cell_km2 = (half * half).sum() / 6.0
         for k in range(len(cells)):
             cells[k, 3], share = log_stack(
                 cells[k, 0], cells[k, 1], cells[k, 2], cell_km2, east, north, depth, which, time,
-                variance, fraction, slowness, grid, residual, total,
+                variance, fraction, breadth, slowness, grid, residual, total,
             )  # fmt: skip
             if cells[k, 3] > best:
                 best, widened = cells[k, 3], share
@@ -175,7 +174,7 @@ def search(
         if resolved or half.max() < SMALLEST_KM:
             effective = _draw(
                 keep, mass, half, exponent, n_sample, random, east, north, depth, which, time,
-                variance, fraction, slowness, grid, residual, total, samples,
+                variance, fraction, breadth, slowness, grid, residual, total, samples,
             )  # fmt: skip
             evaluated += n_sample
             if effective > 0.2 * n_sample or half.max() < SMALLEST_KM:
@@ -205,6 +204,7 @@ def _draw(
     time: Floats,
     variance: Floats,
     fraction: float,
+    breadth: float,
     slowness: NDArray[np.float32],
     grid: Floats,
     residual: Floats,
@@ -222,7 +222,7 @@ def _draw(
             samples[k, axis] = cells[cell, axis] + (2.0 * random[k + 1, axis] - 1.0) * half[axis]
         value, _ = log_stack(
             samples[k, 0], samples[k, 1], samples[k, 2], 0.0, east, north, depth, which, time,
-            variance, fraction, slowness, grid, residual, total,
+            variance, fraction, breadth, slowness, grid, residual, total,
         )  # fmt: skip
         samples[k, 4] = exponent * value
         samples[k, 3] = samples[k, 4] - np.log(mass[cell])
