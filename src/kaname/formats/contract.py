@@ -207,7 +207,7 @@ def unpacked(path: Path) -> Iterator[tuple[Path, str]]:
         with plain.open("wb") as out, opener(path, "rb") as packed:
             while True:
                 try:
-                    piece = packed.read(_PIECE_BYTES)
+                    piece = packed.read1(_PIECE_BYTES)  # read() gives nothing before the damage
                 except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
                     damage = f"the packed file is damaged or truncated after {n_byte} unpacked bytes: {error}"
                     break

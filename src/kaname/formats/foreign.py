@@ -14,8 +14,8 @@ from kaname.core.errors import FormatError, KanameError, MissingDependencyError
 
 Kind = Literal["waveform", "inventory", "event"]
 
-_UNSAFE = {"PICKLE"}
-"""Plug-ins that run whatever the file says."""
+_UNSAFE = {"PICKLE", "RG16"}
+"""``PICKLE`` runs whatever the file says; ``RG16`` does not come to an end on some damaged files."""
 
 
 @contextmanager

@@ -1,0 +1,257 @@
+"""What every registered waveform reader keeps; a new one adds an entry to `WRITERS` and inherits it all."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from obspy import Stream, Trace, UTCDateTime
+
+from kaname.core.errors import FormatError, NotFoundError
+from kaname.core.time import NS_PER_S
+from kaname.core.units import UNITS
+from kaname.core.waveform import Waveform
+from kaname.formats.contract import HEAD_BYTES, read_waveforms, readers
+
+START = UTCDateTime(2013, 9, 1, 4, 10, 35, 700_000)
+GAP_SAMPLES = 50
+
+
+def _trace(channel: str, offset: int, n_sample: int, dtype: str, rate: float = 100.0) -> Trace:
+    rng = np.random.default_rng(offset + n_sample)
+    samples = np.cumsum(rng.integers(-50, 51, n_sample)).astype(dtype)
+    header = {
+        "network": "AF",
+        "station": "LABE",
+        "location": "",
+        "channel": channel,
+        "starttime": START + offset / rate,
+        "sampling_rate": rate,
+    }
+    return Trace(samples, header)
+
+
+def _gappy(dtype: str) -> Stream:
+    """Two channels, one of them with a gap."""
+    return Stream(
+        [
+            _trace("SHE", 0, 700, dtype),
+            _trace("SHZ", 0, 400, dtype),
+            _trace("SHZ", 400 + GAP_SAMPLES, 300, dtype),
+        ]
+    )
+
+
+def _single(dtype: str) -> Stream:
+    return Stream([_trace("SHZ", 0, 700, dtype)])
+
+
+WRITERS: dict[str, dict[str, tuple[Stream, Callable[[Stream, str], None]]]] = {
+    "miniseed": {
+        f"{encoding} {n_byte}": (
+            _gappy(dtype),
+            lambda s, p, e=encoding, n=n_byte: s.write(p, "MSEED", encoding=e, reclen=n),
+        )
+        for encoding, dtype, n_byte in [
+            ("STEIM1", "int32", 512),
+            ("STEIM2", "int32", 4096),
+            ("INT32", "int32", 512),
+            ("FLOAT32", "float32", 512),
+            ("FLOAT64", "float64", 256),
+        ]
+    },
+    "sac": {
+        "little": (_single("float32"), lambda s, p: s.write(p, "SAC", byteorder="<")),
+        "big": (_single("float32"), lambda s, p: s.write(p, "SAC", byteorder=">")),
+    },
+    "obspy": {
+        "SLIST": (_gappy("int64"), lambda s, p: s.write(p, "SLIST")),
+        "SLIST float": (_gappy("float64"), lambda s, p: s.write(p, "SLIST")),
+        "TSPAIR": (_gappy("int64"), lambda s, p: s.write(p, "TSPAIR")),
+        "GSE2": (_gappy("int32"), lambda s, p: s.write(p, "GSE2")),
+    },
+}
+CASES = [(name, case) for name, cases in WRITERS.items() for case in cases]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
+    folder = tmp_path_factory.mktemp("written")
+    paths = {}
+    for number, (name, case) in enumerate(CASES):
+        stream, write = WRITERS[name][case]
+        paths[name, case] = folder / f"file{number}"
+        write(stream.copy(), str(paths[name, case]))
+    return paths
+
+
+def _same(found: Waveform, expected: Waveform) -> bool:
+    return (
+        found.ids == expected.ids
+        and found.start == expected.start
+        and found.sampling_rate == expected.sampling_rate
+        and found.unit == expected.unit
+        and found.data.dtype == expected.data.dtype
+        and np.array_equal(found.data, expected.data)
+    )
+
+
+def test_every_reader_has_files_here() -> None:
+    assert set(readers()) == set(WRITERS)
+
+
+def test_the_reader_that_asks_obspy_stands_last() -> None:
+    assert list(readers())[-1] == "obspy"
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
+class TestGoodFile:
+    def test_is_recognised_by_its_own_reader_first(self, written, name, case) -> None:
+        path = written[name, case]
+        head = path.read_bytes()[:HEAD_BYTES]
+        assert next(n for n, reader in readers().items() if reader.sniff(head, path)) == name
+
+    def test_gives_the_samples_where_they_belong_and_joins_nothing(self, written, name, case) -> None:
+        truth = WRITERS[name][case][0]
+        read = read_waveforms(written[name, case])
+        assert not read.failures
+        assert len(read.blocks) == len(truth)
+        for block, trace in zip(read.blocks, truth, strict=True):
+            assert block.ids == (trace.id,)
+            assert int(block.start.astype("int64")) == trace.stats.starttime.ns
+            assert block.sampling_rate == trace.stats.sampling_rate
+            assert block.data.dtype == trace.data.dtype
+            assert block.data.dtype.isnative
+            np.testing.assert_array_equal(block.data[0], trace.data)
+            assert block.unit in UNITS
+
+    def test_reads_the_same_twice_and_by_name(self, written, name, case) -> None:
+        path = written[name, case]
+        first, second = read_waveforms(path), read_waveforms(path, format=name)
+        assert all(map(_same, first.blocks, second.blocks))
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(edges=st.tuples(st.integers(-300, 900), st.integers(-300, 900)), shift_ns=st.integers(-5, 5))
+    def test_a_window_is_a_slice_of_the_whole(self, written, name, case, edges, shift_ns) -> None:
+        path = written[name, case]
+        origin = np.datetime64(START.ns, "ns")
+        start, end = (
+            origin + np.timedelta64(edge * NS_PER_S // 100 + shift_ns * 1_000_000, "ns") for edge in edges
+        )
+        window = read_waveforms(path, start=start, end=end)
+        pieces = [b.slice(start, end) for b in read_waveforms(path).blocks]
+        expected = [p for p in pieces if p is not None]
+        assert len(window.blocks) == len(expected)
+        assert all(map(_same, window.blocks, expected))
+
+    def test_open_windows(self, written, name, case) -> None:
+        path = written[name, case]
+        middle = np.datetime64((START + 2.005).ns, "ns")
+        before, after = read_waveforms(path, end=middle), read_waveforms(path, start=middle)
+        whole = read_waveforms(path)
+        assert sum(b.n_sample for r in (before, after) for b in r.blocks) == sum(
+            b.n_sample for b in whole.blocks
+        )
+        assert all(b.end < middle for b in before.blocks)
+        assert all(b.start >= middle for b in after.blocks)
+
+    def test_packed_is_the_same(self, written, name, case, tmp_path) -> None:
+        path = written[name, case]
+        packed = tmp_path / "packed.gz"
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+        read = read_waveforms(packed)
+        assert not read.failures
+        assert all(map(_same, read.blocks, read_waveforms(path).blocks))
+
+    @pytest.mark.parametrize("part", [0.001, 0.03, 0.2, 0.5, 0.77, 0.97, 0.999])
+    def test_truncated_says_so_and_invents_nothing(self, written, name, case, part, tmp_path) -> None:
+        whole = written[name, case].read_bytes()
+        path = tmp_path / "cut"
+        path.write_bytes(whole[: max(1, int(part * len(whole)))])
+        try:
+            read = read_waveforms(path)
+        except FormatError as error:
+            assert str(path) in str(error)
+            return
+        truth = read_waveforms(written[name, case])
+        for block in read.blocks:
+            candidates = [t.slice(block.start, block.following) for t in truth.blocks if t.ids == block.ids]
+            assert any(c is not None and _same(block, c) for c in candidates)
+        complete = sum(b.n_sample for b in read.blocks) == sum(b.n_sample for b in truth.blocks)
+        # A file cut exactly between two recordings is a good file; any other loss must be told.
+        between = len(read.blocks) < len(truth.blocks) and all(map(_same, read.blocks, truth.blocks))
+        assert complete or between or read.failures
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        damage=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4)
+    )
+    def test_damaged_bytes_give_a_format_error_or_a_result(
+        self, written, name, case, damage, tmp_path
+    ) -> None:
+        content = bytearray(written[name, case].read_bytes())
+        for part, patch in damage:
+            at = int(part * (len(content) - 1))
+            content[at : at + len(patch)] = patch
+        path = tmp_path / "damaged"
+        path.write_bytes(content)
+        try:
+            read = read_waveforms(path)
+        except FormatError:
+            return
+        assert all(isinstance(b, Waveform) and b.n_channel == 1 for b in read.blocks)
+
+
+@pytest.mark.parametrize("name", list(WRITERS))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=5000))
+def test_random_bytes_never_raise_but_a_format_error(name, content, tmp_path) -> None:
+    path = tmp_path / "noise"
+    path.write_bytes(content)
+    assert readers()[name].sniff(content[:HEAD_BYTES], path) in (True, False)
+    with pytest.raises(FormatError):
+        read_waveforms(path, format=name)
+
+
+@pytest.mark.parametrize("name", list(WRITERS))
+def test_empty_file(name, tmp_path) -> None:
+    path = tmp_path / "empty"
+    path.touch()
+    assert not readers()[name].sniff(b"", path)
+    for form in (None, name):
+        with pytest.raises(FormatError, match="empty"):
+            read_waveforms(path, format=form)
+
+
+def test_missing_file_and_unknown_reader(tmp_path) -> None:
+    with pytest.raises(NotFoundError, match="no such file"):
+        read_waveforms(tmp_path / "nothing")
+    (tmp_path / "something").write_bytes(b"x")
+    with pytest.raises(NotFoundError, match="no waveform reader 'wav2'"):
+        read_waveforms(tmp_path / "something", format="wav2")
+
+
+def test_text_that_is_no_waveform(tmp_path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("Station list, to be done.\n" * 100)
+    with pytest.raises(FormatError, match="no known waveform format"):
+        read_waveforms(path)
+
+
+def test_packed_and_truncated(written, tmp_path) -> None:
+    whole = written["obspy", "SLIST"]
+    packed = gzip.compress(whole.read_bytes())
+    path = tmp_path / "cut.slist.gz"
+    path.write_bytes(packed[: len(packed) * 3 // 4])
+    read = read_waveforms(path)
+    assert any("packed file is damaged or truncated" in f["message"] for f in read.failures)
+    assert {f["subject"] for f in read.failures} == {str(path)}
+    assert read.blocks
+    path.write_bytes(packed[:12])
+    with pytest.raises(FormatError, match=r"cut\.slist\.gz"):
+        read_waveforms(path)
