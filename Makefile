@@ -28,7 +28,7 @@ bench: $(VENV)/full  ## measure speed beside the peers
 	$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' --benchmark-only
 
 docs: $(VENV)/full  ## build the pages into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 notebook: $(VENV)/full  ## write examples/quickstart.ipynb from examples/quickstart.py
 	$(BIN)/jupytext --to ipynb examples/quickstart.py
