@@ -25,7 +25,9 @@ JOIN_TOLERANCE = 0.5
 """How far, in samples, a record may start from its due time and still follow; as in `waveform.join`."""
 RATE_TOLERANCE = 1e-4
 
-_KINDS = "ifd"  # 32-bit integers, 32-bit and 64-bit floating point
+KIND_ENCODING = {"i": DataEncoding.INT32, "f": DataEncoding.FLOAT32, "d": DataEncoding.FLOAT64}
+"""Kinds of sample, each with a SEED encoding of it; every other encoding of numbers decodes to ``i``."""
+_KINDS = tuple(KIND_ENCODING)
 
 Fetch = Callable[[int, int], bytes]
 """Return the bytes of a file from an offset, so many."""

@@ -20,7 +20,7 @@ def resolve_overlaps(blocks: Iterable[Waveform]) -> tuple[list[Waveform], list[d
     Parameters
     ----------
     blocks
-        Blocks of one channel each, per channel in order of start.
+        Blocks of one channel each, those to be preferred first.
 
     Returns
     -------
@@ -28,17 +28,25 @@ def resolve_overlaps(blocks: Iterable[Waveform]) -> tuple[list[Waveform], list[d
         Blocks without overlaps, joined where they follow one another, and one row per disagreement (without
         the step and the subject, which the caller knows).
     """
-    kept: dict[str, list[Waveform]] = {}
-    reaching: dict[str, list[Waveform]] = {}
-    failures: list[dict[str, Any]] = []
+    channels: dict[str, list[Waveform]] = {}
     for block in blocks:
-        identifier = block.ids[0]
-        known = [b for b in reaching.get(identifier, ()) if b.following > block.start]
-        new, rows = subtract(block, known)
-        kept.setdefault(identifier, []).extend(new)
-        reaching[identifier] = known + new
-        failures += rows
-    return [b for channel in kept.values() for b in join(sorted(channel, key=lambda b: b.start))], failures
+        channels.setdefault(block.ids[0], []).append(block)
+    out: list[Waveform] = []
+    failures: list[dict[str, Any]] = []
+    for channel in channels.values():
+        kept: list[Waveform] = []
+        reaching: list[Waveform] = []
+        starts = np.array([block.start for block in channel])
+        # From here on nothing starts earlier: what has ended by then can be forgotten.
+        earliest = np.minimum.accumulate(starts[::-1])[::-1]
+        for block, horizon in zip(channel, earliest):
+            reaching = [b for b in reaching if b.following > horizon]
+            new, rows = subtract(block, reaching)
+            kept += new
+            reaching += new
+            failures += rows
+        out += join(sorted(kept, key=lambda b: b.start))
+    return out, failures
 
 
 def subtract(block: Waveform, known: Sequence[Waveform]) -> tuple[list[Waveform], list[dict[str, Any]]]:

@@ -1,0 +1,367 @@
+"""The archive: a folder of miniSEED with an index, read by channel and time."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from kaname.archive.index import Index, Located, Stamp
+from kaname.archive.lock import exclusive
+from kaname.archive.refresh import IndexReport, refresh
+from kaname.core.errors import FormatError, InputError, NotFoundError
+from kaname.core.time import as_time, isoformat
+from kaname.core.waveform import Waveform
+from kaname.formats.contract import WaveformRead
+from kaname.formats.miniseed_records import scan_records
+from kaname.formats.miniseed_sections import Section, decode, sections
+from kaname.formats.overlaps import resolve_overlaps
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kaname.archive.availability import Spans
+
+INDEX_NAME = "index.sqlite"
+LOCK_NAME = "index.lock"
+_OWN = frozenset({INDEX_NAME, f"{INDEX_NAME}-wal", f"{INDEX_NAME}-shm", LOCK_NAME})
+_PIECE_BYTES = 1 << 22
+
+Advance = Callable[[int], None]
+Time = np.datetime64 | str | None
+
+
+def is_archive(path: str | Path) -> bool:
+    """Tell whether a folder is an archive, that is, has an index."""
+    return (Path(path) / INDEX_NAME).is_file()
+
+
+class Archive:
+    """Continuous data at rest: a folder of miniSEED files, in SDS layout or any other, and its index.
+
+    `read`, `ls`, `gaps` and the like answer from the index; call `index` first when files have changed. Any
+    number of threads and processes may read an archive while one process changes it; it can be pickled.
+
+    Parameters
+    ----------
+    path
+        Folder. Nothing is created before `add` or `index` is called.
+
+    Raises
+    ------
+    NotFoundError
+        When something is asked of an archive that has no index.
+    StorageError
+        When the index is damaged or the disk refuses.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._opened: tuple[int, Index] | None = None
+
+    def __repr__(self) -> str:
+        return f"Archive({str(self.path)!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_opened": None}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the index; it opens again when needed."""
+        if self._opened is not None:
+            self._opened[1].close()
+            self._opened = None
+
+    @property
+    def _index(self) -> Index:
+        # SQLite connections do not survive a fork.
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = (os.getpid(), Index(self.path / INDEX_NAME))
+        return self._opened[1]
+
+    @contextmanager
+    def changing(self, *, wait_s: float) -> Iterator[Index]:
+        """Hold the archive exclusively and give its index, made when there is none."""
+        with exclusive(self.path / LOCK_NAME, wait_s=wait_s):
+            if self._opened is None:
+                self._opened = (os.getpid(), Index(self.path / INDEX_NAME, create=True))
+            yield self._index
+
+    def index(
+        self, *, rebuild: bool = False, wait_s: float = 60.0, advance: Advance | None = None
+    ) -> IndexReport:
+        """Index new and changed files, read on where files have grown, and forget those that are gone.
+
+        Parameters
+        ----------
+        rebuild
+            Forget everything first. The index holds nothing that is not in the files.
+        wait_s
+            How long to wait for another process that is changing the archive [s].
+        advance
+            Called with the number of files done.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such folder.
+        StorageError
+            When another process holds the archive, or the index is damaged, or the disk refuses.
+        """
+        if not self.path.is_dir():
+            raise NotFoundError(f"no such folder: {self.path}")
+        if rebuild:
+            with exclusive(self.path / LOCK_NAME, wait_s=wait_s):
+                self.close()
+                for name in _OWN - {LOCK_NAME}:
+                    (self.path / name).unlink(missing_ok=True)
+        with self.changing(wait_s=wait_s) as index:
+            return refresh(self.path, index, own=_OWN, advance=advance)
+
+    def channels(self, ids: str | Iterable[str] = "*") -> list[str]:
+        """Return the SEED identifiers of the channels that have data and match, sorted.
+
+        Parameters
+        ----------
+        ids
+            ``NET.STA.LOC.CHA``, with ``*`` and ``?`` for any letters and any one letter, or several of these.
+        """
+        return list(self._matching(ids))
+
+    def _matching(self, ids: str | Iterable[str]) -> dict[str, int]:
+        known = self._index.channels()
+        patterns = [ids] if isinstance(ids, str) else list(ids)
+        chosen: dict[str, int] = {}
+        for pattern in patterns:
+            if pattern != "*" and pattern.count(".") != 3:
+                raise InputError(f"{pattern!r} is not NET.STA.LOC.CHA; * and ? may stand for letters")
+            if "*" in pattern or "?" in pattern:
+                chosen |= {i: known[i] for i in fnmatch.filter(known, pattern.replace("[", "[[]"))}
+            elif pattern in known:
+                chosen[pattern] = known[pattern]
+        return dict(sorted(chosen.items()))
+
+    def read(self, ids: str | Iterable[str] = "*", start: Time = None, end: Time = None) -> WaveformRead:
+        """Return the samples with ``start <= time < end``, reading only the records that hold them.
+
+        Blocks hold one channel each, do not overlap, and come per channel in order of time; gaps and changes
+        of rate part them. Where two recordings of the same time disagree the one whose section starts earlier
+        is kept and a failure names the span. A file that has changed since it was indexed is scanned anew.
+
+        Parameters
+        ----------
+        ids
+            As `channels`.
+        start, end
+            Window, UTC; ``None`` is open.
+        """
+        low, high = _window(start, end)
+        out = WaveformRead()
+        blocks = []
+        with _Shelf(self.path) as shelf:
+            for channel in self._matching(ids).values():
+                located = self._index.locate(channel, _ns(low), _ns(high))
+                for section, path in shelf.current(located, out):
+                    blocks += shelf.decode(section, path, low, high, out)
+        out.blocks, overlaps = resolve_overlaps(blocks)
+        out.failures += [{"step": "read", "subject": str(self.path), **row} for row in overlaps]
+        return out
+
+    def ls(self, ids: str | Iterable[str] = "*", *, start: Time = None, end: Time = None) -> pd.DataFrame:
+        """Return what there is, a row per channel: `kaname.archive.availability.AVAILABILITY`.
+
+        A section that reaches into the window counts whole.
+        """
+        from kaname.archive.availability import availability
+
+        return availability(self._spans(ids, start, end))
+
+    def sections(
+        self, ids: str | Iterable[str] = "*", *, start: Time = None, end: Time = None
+    ) -> pd.DataFrame:
+        """Return the gap-free sections, a row each: `kaname.archive.availability.SECTIONS`.
+
+        Sections end with their file: two that follow one another exactly are no gap.
+        """
+        from kaname.archive.availability import section_table
+
+        return section_table(self._spans(ids, start, end))
+
+    def gaps(self, ids: str | Iterable[str] = "*", *, start: Time = None, end: Time = None) -> pd.DataFrame:
+        """Return gaps of more than half a sample between sections: `kaname.archive.availability.INTERVALS`.
+
+        The time before the first and after the last sample of a channel is no gap.
+        """
+        from kaname.archive.availability import gaps_between, interval_table
+
+        return interval_table((i, gaps_between(spans)) for i, spans in self._spans(ids, start, end))
+
+    def overlaps(
+        self, ids: str | Iterable[str] = "*", *, start: Time = None, end: Time = None
+    ) -> pd.DataFrame:
+        """Return what is there more than once: `kaname.archive.availability.INTERVALS`.
+
+        Whether the recordings agree only `read` can tell: it reports those that do not.
+        """
+        from kaname.archive.availability import interval_table, overlaps_among
+
+        return interval_table((i, overlaps_among(spans)) for i, spans in self._spans(ids, start, end))
+
+    def _spans(self, ids: str | Iterable[str], start: Time, end: Time) -> Iterator[tuple[str, Spans]]:
+        window = [_ns(time) for time in _window(start, end)]
+        for identifier, channel in self._matching(ids).items():
+            spans = self._index.spans(channel, *window)
+            if len(spans):
+                yield identifier, spans
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return, as failures, everything in the indexed files that is no readable record."""
+        return [
+            {"step": "index", "subject": path, "error": "FormatError", "message": message}
+            for path, message in self._index.faults()
+        ]
+
+    def check(self, *, deep: bool = False, advance: Advance | None = None) -> list[dict[str, Any]]:
+        """Compare the index with the files and return what is wrong, as rows of the failures table.
+
+        Parameters
+        ----------
+        deep
+            Read every byte of every file and compare its checksum, so that damage which leaves size and times
+            alone is found; and let SQLite check all of the index.
+        advance
+            Called with the number of files done.
+        """
+        rows: list[dict[str, Any]] = []
+
+        def wrong(path: str, error: str, message: str) -> None:
+            rows.append({"step": "check", "subject": path, "error": error, "message": message})
+
+        for message in self._index.integrity(deep=deep):
+            wrong(INDEX_NAME, "StorageError", f"{message}; make the index anew with --rebuild")
+        for file in self._index.files():
+            path = self.path / file.path
+            try:
+                if Stamp.of(path.stat()) != file.stamp:
+                    wrong(
+                        file.path,
+                        "StorageError",
+                        "has changed since it was indexed; run: kaname archive index",
+                    )
+                elif deep and file.state == "miniseed" and _checksum(path, file.scanned) != file.checksum:
+                    wrong(
+                        file.path,
+                        "StorageError",
+                        "its bytes have changed although size and times have not: the disk or a copy is damaged; "
+                        "restore it from a backup",
+                    )
+            except OSError as error:
+                wrong(file.path, "StorageError", f"cannot be read: {error.strerror or error}")
+            if advance:
+                advance(1)
+        return rows + self.faults()
+
+
+class _Shelf:
+    """The files of an archive while one read lasts; at most `LIMIT` are open."""
+
+    LIMIT = 64
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.open: dict[str, int] = {}
+        self.anew: dict[str, list[Section]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self.open.values():
+            os.close(file)
+        self.open.clear()
+
+    def _file(self, path: str) -> int:
+        if path not in self.open:
+            if len(self.open) >= self.LIMIT:
+                self.__exit__(None)
+            self.open[path] = os.open(self.root / path, os.O_RDONLY | os.O_CLOEXEC)
+        return self.open[path]
+
+    def current(self, located: Sequence[Located], out: WaveformRead) -> list[tuple[Section, str]]:
+        """Return the sections as they are on disk: a file that has changed is scanned anew, whole."""
+        current: list[tuple[Section, str]] = []
+        scanned = set()
+        for each in located:
+            try:
+                if Stamp.of(os.fstat(self._file(each.path))) == each.stamp:
+                    current.append((each.section, each.path))
+                elif each.path not in scanned:
+                    scanned.add(each.path)
+                    if each.path not in self.anew:
+                        self.anew[each.path] = sections(scan_records(self.root / each.path))
+                    current += [(s, each.path) for s in self.anew[each.path] if s.id == each.section.id]
+            except (OSError, FormatError) as error:
+                self._fail(out, each.path, error)
+        return sorted(current, key=lambda item: item[0].origin) if scanned else current
+
+    def decode(
+        self,
+        section: Section,
+        path: str,
+        start: np.datetime64 | None,
+        end: np.datetime64 | None,
+        out: WaveformRead,
+    ) -> list[Waveform]:
+        """Decode what of a section lies in a window; what cannot be read becomes a failure."""
+
+        def fetch(offset: int, size: int) -> bytes:
+            data = os.pread(self._file(path), size, offset)
+            if len(data) < size:
+                raise FormatError(
+                    f"the file ends at byte {offset + len(data)}, {offset + size} were expected"
+                )
+            return data
+
+        try:
+            part = decode(section, fetch, start=start, end=end)
+        except (OSError, FormatError) as error:
+            self._fail(out, path, error)
+            return []
+        subject = str(self.root / path)
+        out.failures += [{"step": "read", "subject": subject, **row} for row in part.failures]
+        return part.blocks
+
+    def _fail(self, out: WaveformRead, path: str, error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or error
+        out.fail(self.root / path, f"cannot be read: {reason}", kind="StorageError")
+
+
+def _checksum(path: Path, size: int) -> int:
+    checksum = 0
+    with path.open("rb", buffering=0) as file:
+        while size > 0 and (piece := file.read(min(_PIECE_BYTES, size))):
+            checksum = zlib.crc32(piece, checksum)
+            size -= len(piece)
+    return checksum
+
+
+def _window(start: Time, end: Time) -> tuple[np.datetime64 | None, np.datetime64 | None]:
+    low, high = (None if time is None else as_time(time) for time in (start, end))
+    if low is not None and high is not None and high <= low:
+        raise InputError(f"empty time range: {isoformat(low)} to {isoformat(high)}")
+    return low, high
+
+
+def _ns(time: np.datetime64 | None) -> int | None:
+    return None if time is None else int(time.astype(np.int64))
