@@ -34,8 +34,8 @@ AVAILABILITY = Schema(
     ),
     key=("id",),
 )
-SECTIONS = Schema(
-    "sections",
+SPANS = Schema(
+    "spans",
     "Gap-free sections of channels.",
     (_ID, _START, _END, _RATE, Column("n_sample", "int", "samples", low=0)),
 )
@@ -71,8 +71,8 @@ def availability(channels: Iterable[tuple[str, Spans]]) -> pd.DataFrame:
     return table(rows, AVAILABILITY)
 
 
-def section_table(channels: Iterable[tuple[str, Spans]]) -> pd.DataFrame:
-    """Return the `SECTIONS` of channels."""
+def span_table(channels: Iterable[tuple[str, Spans]]) -> pd.DataFrame:
+    """Return the `SPANS` of channels."""
     rows = [
         {
             "id": identifier,
@@ -84,7 +84,7 @@ def section_table(channels: Iterable[tuple[str, Spans]]) -> pd.DataFrame:
         for identifier, spans in channels
         for span in spans
     ]
-    return table(rows, SECTIONS)
+    return table(rows, SPANS)
 
 
 def interval_table(channels: Iterable[tuple[str, list[tuple[int, int]]]]) -> pd.DataFrame:

@@ -79,8 +79,8 @@ def refresh(
 ) -> IndexReport:
     """Index new and changed files, forget those that are gone; files are never changed.
 
-    A file counts as unchanged when size, modification time, change time and inode are as they were, and it was
-    not touched within two seconds of being read (a later write could have kept the same time).
+    A file counts as unchanged when size, modification time, change time and inode are as they were, and it
+    was not touched within two seconds of being read (a later write could have kept the same time).
 
     Parameters
     ----------

@@ -187,16 +187,14 @@ class Archive:
 
         return availability(self._spans(ids, start, end))
 
-    def sections(
-        self, ids: str | Iterable[str] = "*", *, start: Time = None, end: Time = None
-    ) -> pd.DataFrame:
-        """Return the gap-free sections, a row each: `kaname.archive.availability.SECTIONS`.
+    def spans(self, ids: str | Iterable[str] = "*", *, start: Time = None, end: Time = None) -> pd.DataFrame:
+        """Return the gap-free sections, a row each: `kaname.archive.availability.SPANS`.
 
         Sections end with their file: two that follow one another exactly are no gap.
         """
-        from kaname.archive.availability import section_table
+        from kaname.archive.availability import span_table
 
-        return section_table(self._spans(ids, start, end))
+        return span_table(self._spans(ids, start, end))
 
     def gaps(self, ids: str | Iterable[str] = "*", *, start: Time = None, end: Time = None) -> pd.DataFrame:
         """Return gaps of more than half a sample between sections: `kaname.archive.availability.INTERVALS`.
@@ -263,8 +261,8 @@ class Archive:
                     wrong(
                         file.path,
                         "StorageError",
-                        "its bytes have changed although size and times have not: the disk or a copy is damaged; "
-                        "restore it from a backup",
+                        "its bytes have changed although size and times have not: the disk or a copy is "
+                        "damaged; restore it from a backup",
                     )
             except OSError as error:
                 wrong(file.path, "StorageError", f"cannot be read: {error.strerror or error}")
