@@ -1,33 +1,34 @@
-"""The default picker: energy-ratio onsets, AIC onset times, P and S told apart by what surrounds them."""
+"""The default picker: onsets in octave bands, judged by what surrounds them, timed by the AIC.
+
+Each onset (`kaname.automation.pick.onset`) is weighed as P, S or neither by an additive logistic model of the
+energies around it; its time is where the AIC of two high-passed traces, summed, is least. The coefficients
+of that model and of the stated time uncertainty stand in ``classical.json``, made by
+``benchmarks/calibrate_picking.py`` from openly licensed labelled records.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from kaname.automation.pick.onset import Onset, OnsetStep, Stretch
 from kaname.automation.pick.registry import Pick, picker
 from kaname.core.errors import InputError
-from kaname.core.waveform import Waveform, sensor_of
-from kaname.signal.filters import bandpass, filter_block, rest_state
+from kaname.core.waveform import Waveform
 from kaname.signal.trigger import aic
 
 Array = NDArray[np.float64]
 
-RATE_HZ = (10.0, 500.0)
-FRAME_S = 0.05
-PIECE_S = 300.0
-"""Longest piece of a block worked on at once, which bounds memory."""
-HISTORY_S = 12.0
-LOOKAHEAD_S = 2.5
-SCALES = ((4, 10, 8.0), (10, 60, 6.0))
-"""Frames after, frames before, and least energy ratio [dB] of each time scale of the detector."""
-APART_S = 0.4
-"""Two onsets of the same phase are at least this far apart."""
+BEFORE_S, AFTER_S = 0.3, 0.2
+"""Window about an onset in which the AIC looks for its time."""
+PHASES = ("P", "S")
 
 
 class ClassicalSettings(BaseModel):
@@ -35,53 +36,33 @@ class ClassicalSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    low_hz: float = Field(2.0, gt=0, description="lower corner of the band-pass [Hz]")
-    high_hz: float = Field(25.0, gt=0, description="upper corner [Hz], lowered to what the rate allows")
-    warmup_s: float = Field(5.0, ge=1, description="no pick in the first seconds of a stretch [s]")
-    min_probability: float = Field(0.3, ge=0, le=1, description="picks below this probability are dropped")
+    threshold_db: float = Field(3.5, ge=2, le=40, description="least rise of band energy of an onset [dB]")
+    min_probability_p: float = Field(0.3, ge=0, le=1, description="P picks below this are dropped")
+    min_probability_s: float = Field(0.3, ge=0, le=1, description="S picks below this are dropped")
+    apart_s: float = Field(
+        0.5, gt=0, le=5, description="of picks of one phase closer than this the most probable stays [s]"
+    )
+    warmup_s: float = Field(
+        5.0, ge=2, le=60, description="no pick in the first seconds of a stretch or after a dead one [s]"
+    )
 
 
 @dataclass(frozen=True)
-class _Stretch:
-    """State within one gap-free stretch of data."""
+class Measured:
+    """The time of an onset as one phase, and what its uncertainty follows from."""
 
-    ids: tuple[str, ...]
-    vertical: tuple[int, ...]
-    horizontal: tuple[int, ...]
-    last: Waveform
-    """The last sample seen, to tell whether the next block follows."""
-    origin: Waveform
-    """The first sample, whose clock times every pick."""
-    n_seen: int
-    sos: Array
-    memory: Array
-    rest: Array
-    """Samples of a frame not yet complete."""
-    trace: Array
-    """Filtered samples kept, from frame `first` on."""
-    energy: Array
-    """Mean square per frame of the vertical and the horizontal part, from frame `first` on."""
-    first: int
-    judged: int
-    """The next frame to judge."""
-    held: tuple[Pick, ...]
-
-    @property
-    def rate(self) -> float:
-        return self.origin.sampling_rate
-
-    @property
-    def frame(self) -> int:
-        """Samples per frame."""
-        return max(1, round(FRAME_S * self.rate))
-
-    def continues(self, block: Waveform) -> bool:
-        return block.follows(self.last) and abs(self.origin.index(block.start) - self.n_seen) <= 0.5
+    sample: int
+    """Onset in the onset's snippet."""
+    spread_s: float
+    """Standard deviation of the onset by the Akaike weights of all samples [s]."""
+    snr_db: float
+    rows: tuple[int, ...]
+    """Channels it was measured on."""
 
 
 @picker("classical")
 class ClassicalPicker:
-    """Energy-ratio detector with AIC refinement.
+    """See the module. A `kaname.automation.pick.Picker`.
 
     Parameters
     ----------
@@ -96,235 +77,185 @@ class ClassicalPicker:
         if variant:
             raise InputError(f"the classical picker has no variant {variant!r}; call it 'classical'")
         self.settings = settings
+        self.onsets = OnsetStep(threshold_db=settings.threshold_db, warmup_s=settings.warmup_s)
 
-    def start(self) -> _Stretch | None:
-        return None
+    def start(self) -> tuple[Stretch | None, tuple[Pick, ...]]:
+        """Return the state before any input."""
+        return None, ()
 
-    def __call__(self, state: _Stretch | None, item: Waveform) -> tuple[_Stretch | None, list[Pick]]:
-        _check(item, state)
-        out: list[Pick] = []
-        for part in _finite_parts(item):
-            if state is not None and not state.continues(part):
-                out += self.finish(state)
-                state = None
-            if state is None:
-                state = self._open(part)
-            n_piece = round(PIECE_S * part.sampling_rate)
-            for low in range(0, part.n_sample, n_piece):
-                state, found = self._advance(state, part.data[:, low : low + n_piece].astype(np.float64))
-                out += found
-            state = replace(state, last=_sample(part, -1))
-        return state, out
+    def __call__(
+        self, state: tuple[Stretch | None, tuple[Pick, ...]], item: Waveform
+    ) -> tuple[tuple[Stretch | None, tuple[Pick, ...]], list[Pick]]:
+        """Take in the next block; return the new state and the picks that are now final."""
+        stretch, onsets = self.onsets(state[0], item)
+        picks = self._add(state[1], onsets)
+        if stretch is None:
+            return (stretch, ()), picks
+        # No later onset can be timed earlier than this, nor compete with a pick before it.
+        now = stretch.origin.time(stretch.judged * stretch.frame)
+        horizon = now - np.timedelta64(round((self.settings.apart_s + BEFORE_S) * 1e9), "ns")
+        final = [p for p in picks if p.time < horizon]
+        return (stretch, tuple(p for p in picks if p.time >= horizon)), final
 
-    def finish(self, state: _Stretch | None) -> list[Pick]:
-        if state is None:
-            return []
-        state, found = self._judge(state, final=True)
-        return [*found, *state.held]
+    def finish(self, state: tuple[Stretch | None, tuple[Pick, ...]]) -> list[Pick]:
+        """Return the picks still held back when the input ends."""
+        return self._add(state[1], self.onsets.finish(state[0]))
 
-    def _open(self, block: Waveform) -> _Stretch:
-        rate = block.sampling_rate
-        low = min(self.settings.low_hz, 0.1 * rate)
-        high = max(self.settings.high_hz, 2 * low)
-        sos = bandpass(low, high, rate)
-        vertical, horizontal = components(block.ids)
-        n = block.n_channel
-        return _Stretch(
-            ids=block.ids,
-            vertical=vertical,
-            horizontal=horizontal,
-            last=_sample(block, 0),
-            origin=_sample(block, 0),
-            n_seen=0,
-            sos=sos,
-            memory=rest_state(sos, block.data[:, 0].astype(np.float64)),
-            rest=np.empty((n, 0)),
-            trace=np.empty((n, 0)),
-            energy=np.empty((2, 0)),
-            first=0,
-            judged=0,
-            held=(),
-        )
+    def _add(self, held: tuple[Pick, ...], onsets: list[Onset]) -> list[Pick]:
+        picks = list(held)
+        for onset in onsets:
+            pick = self._pick(onset)
+            if pick is not None:
+                picks = self._keep_best(picks, pick)
+        return sorted(picks, key=lambda p: p.time)
 
-    def _advance(self, state: _Stretch, data: Array) -> tuple[_Stretch, list[Pick]]:
-        filtered, memory = filter_block(state.sos, data, state.memory)
-        fresh = np.concatenate([state.rest, filtered], axis=1)
-        n_frame = fresh.shape[1] // state.frame
-        whole, rest = fresh[:, : n_frame * state.frame], fresh[:, n_frame * state.frame :]
-        energy = frame_energy(np.ascontiguousarray(whole), state.frame)
-        parts = [
-            energy[list(group)].sum(axis=0) if group else np.zeros(n_frame)
-            for group in (state.vertical, state.horizontal)
-        ]
-        state = replace(
-            state,
-            n_seen=state.n_seen + data.shape[1],
-            memory=memory,
-            rest=rest.copy(),
-            trace=np.concatenate([state.trace, whole], axis=1),
-            energy=np.concatenate([state.energy, np.stack(parts)], axis=1),
-        )
-        return self._judge(state, final=False)
+    def _keep_best(self, picks: list[Pick], new: Pick) -> list[Pick]:
+        apart = np.timedelta64(round(self.settings.apart_s * 1e9), "ns")
+        close = [p for p in picks if p.phase == new.phase and abs(p.time - new.time) < apart]
+        if any(p.probability >= new.probability for p in close):
+            return picks
+        return [p for p in picks if p not in close] + [new]
 
-    def _judge(self, state: _Stretch, *, final: bool) -> tuple[_Stretch, list[Pick]]:
-        """Pick in all frames whose surroundings are known; drop what is no longer needed."""
-        seconds = state.rate / state.frame
-        ahead, history = round(LOOKAHEAD_S * seconds), round(HISTORY_S * seconds)
-        available = state.first + state.energy.shape[1]
-        until = available if final else max(state.judged, available - ahead)
-        picks = list(state.held)
-        level = onset_level(state.energy[0], SCALES)
-        if state.horizontal:
-            level = np.maximum(level, onset_level(state.energy[1], SCALES))
-        apart = max(1, round(0.3 * seconds))
-        for i in range(state.judged, until):
-            k = i - state.first
-            lo, hi = max(0, k - apart), min(level.size, k + apart + 1)
-            if level[k] > 0 and level[k] == level[lo:hi].max() and i > self.settings.warmup_s * seconds:
-                pick = self._pick(state, k, ahead)
-                if pick is not None:
-                    picks = _keep_best(picks, pick)
-        horizon = state.origin.time((until - 2 * seconds) * state.frame)
-        done = [p for p in picks if p.time < horizon]
-        keep = max(0, until - history - state.first)
-        state = replace(
-            state,
-            trace=state.trace[:, keep * state.frame :].copy(),
-            energy=state.energy[:, keep:].copy(),
-            first=state.first + keep,
-            judged=until,
-            held=tuple(p for p in picks if p.time >= horizon),
-        )
-        return state, done
-
-    def _pick(self, state: _Stretch, k: int, ahead: int) -> Pick | None:
-        frames = state.rate / state.frame
-        e = state.energy
-        noise = e[:, max(0, k - round(10 * frames)) : max(1, k - round(1.5 * frames))].mean(axis=1)
-        before = e[:, max(0, k - round(0.7 * frames)) : k - 1].mean(axis=1)
-        after = e[:, k : k + round(0.5 * frames)].mean(axis=1)
-        raised = 10 * np.log10((before.sum() + 1e-300) / (noise.sum() + 1e-300))
-        gain = 10 * np.log10((after + 1e-300) / (before + 1e-300))
-        is_s = bool(state.horizontal) and raised > 4 and after[1] > 1.5 * after[0] and gain[1] > gain[0] - 3
-        group = list(state.horizontal if is_s else state.vertical)
-        a = max(0, k * state.frame - round(1.0 * state.rate if not is_s else 0.7 * state.rate))
-        b = min(state.trace.shape[1], k * state.frame + round(0.5 * state.rate))
-        x = np.ascontiguousarray(state.trace[group, a:b])
-        margin = max(2, round(0.05 * state.rate))
-        if x.shape[1] < 3 * margin:
+    def _pick(self, onset: Onset) -> Pick | None:
+        probability = phase_probabilities(onset)
+        least = (self.settings.min_probability_p, self.settings.min_probability_s)
+        which = int(np.argmax(probability))
+        if probability[which] < least[which]:
             return None
-        sample = a + int(np.argmin(aic(x, margin)))
-        snr = float(gain[1 if is_s else 0])
-        probability = float(1 / (1 + np.exp(-(snr - 7) / 3)))
-        if probability < self.settings.min_probability:
+        phase = PHASES[which]
+        measured = measure(onset, phase)
+        if measured is None:
             return None
-        channel = state.ids[group[int(np.argmax(x.std(axis=1)))]]
-        network, station, location, code = channel.split(".")
+        row = strongest(onset, measured)
+        network, station, location, channel = onset.ids[row].split(".")
         return Pick(
-            network,
-            station,
-            location,
-            code,
-            "S" if is_s else "P",
-            state.origin.time(state.first * state.frame + sample),
-            max(0.02, 0.2 * 10 ** (-snr / 30)) * (2.0 if is_s else 1.0),
-            probability,
-            "",
-            snr,
-            self.name,
+            network=network,
+            station=station,
+            location=location,
+            channel=channel,
+            phase=phase,
+            time=onset.at(measured.sample),
+            time_uncertainty_s=uncertainty(measured, phase, onset),
+            probability=float(probability[which]),
+            polarity=polarity(onset, measured) if phase == "P" else "",
+            snr_db=measured.snr_db,
+            method=self.name,
         )
 
 
-def components(ids: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the indices of the vertical channel and of the two horizontal ones.
+@cache
+def coefficients() -> dict[str, Any]:
+    """Return the calibrated coefficients, see ``classical.json``."""
+    text = files("kaname.automation.pick").joinpath("classical.json").read_text(encoding="utf-8")
+    return {k: np.array(v) if isinstance(v, list) else v for k, v in _flat(json.loads(text)).items()}
 
-    Without a vertical (channels 1, 2, 3 of unknown orientation, horizontals alone, one channel) all channels
-    stand for the vertical and there is no horizontal. Numbered channels beside N and E belong to another
-    sensor under the same band and instrument code and are left out.
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        out.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return out
+
+
+def basis(evidence: Array, knots: Array) -> Array:
+    """Return the terms of the additive model: each value, and by how much it exceeds each of its knots.
+
+    Parameters
+    ----------
+    evidence
+        Shape (..., n_value).
+    knots
+        Shape (n_knot, n_value).
+
+    Returns
+    -------
+    ndarray, shape (..., n_value * (1 + n_knot))
     """
-    index = {i[-1].upper(): n for n, i in enumerate(ids)}
-    if "Z" not in index:
-        return tuple(sorted(index.values())), ()
-    pair = "NE" if {"N", "E"} & index.keys() else "12" if {"1"} & index.keys() else "23"
-    return (index["Z"],), tuple(index[c] for c in pair if c in index)
+    return np.concatenate([evidence, *(np.maximum(evidence - k, 0.0) for k in knots)], axis=-1)
 
 
-@njit(cache=True)
-def frame_energy(data: Array, n: int) -> Array:
-    """Mean square of each run of ``n`` samples, shape (n_channel, n_sample // n)."""
-    out = np.empty((data.shape[0], data.shape[1] // n))
-    for c in range(out.shape[0]):
-        for f in range(out.shape[1]):
-            total = 0.0
-            for i in range(f * n, (f + 1) * n):
-                total += data[c, i] * data[c, i]
-            out[c, f] = total / n
-    return out
+def phase_probabilities(onset: Onset) -> Array:
+    """Return the probabilities that an onset is a P and an S, shape (2,)."""
+    c = coefficients()
+    model = "three_component" if onset.horizontal else "one_component"
+    terms = basis(onset.evidence, c[f"{model}.knots"])
+    odds = np.exp(np.clip(terms @ c[f"{model}.weights"] + c[f"{model}.intercepts"], -50, 50))
+    return np.asarray(odds / (1 + odds.sum()))
 
 
-@njit(cache=True)
-def onset_level(energy: Array, scales: tuple[tuple[int, int, float], ...]) -> Array:
-    """By how many dB the energy ratio after to before each frame exceeds the threshold, on the best scale."""
-    out = np.full(energy.size, -np.inf)
-    for post, pre, threshold in scales:
-        for i in range(pre, energy.size - post + 1):
-            before = 0.0
-            for j in range(i - pre, i):
-                before += energy[j]
-            after = 0.0
-            for j in range(i, i + post):
-                after += energy[j]
-            if before > 0 and after > 0:
-                level = 10 * np.log10(after * pre / (before * post)) - threshold
-                out[i] = max(out[i], level)
-    return out
+def measure(onset: Onset, phase: str) -> Measured | None:
+    """Time an onset as ``phase``: P on the vertical, S on the horizontals (on the vertical without any).
+
+    Returns ``None`` where the record is too short about the onset, or clipped before an S.
+    """
+    rate = onset.sampling_rate
+    rows = onset.horizontal if phase == "S" and onset.horizontal else onset.vertical
+    low = max(0, onset.lead - round(BEFORE_S * rate))
+    high = min(onset.samples.shape[2], onset.lead + round(AFTER_S * rate))
+    # Below about 50 Hz the windows hold too few samples for two variances.
+    low = max(0, min(low, onset.lead - 8))
+    high = min(onset.samples.shape[2], max(high, onset.lead + 6))
+    margin = max(2, round(0.03 * rate))
+    if high - low < 2 * margin + 2:
+        return None
+    window = onset.samples[1:, list(rows), low:high]
+    total = np.sum([aic(np.ascontiguousarray(trace), margin) for trace in window], axis=0)
+    best = int(np.argmin(total))
+    # Neighbouring samples are not independent; the bandwidth of the traces is a few tens of Hz.
+    share = np.exp(-(total - total[best]) / 2 * min(1.0, 50.0 / rate))
+    k = np.arange(share.size)
+    spread = np.sqrt((share * (k - best) ** 2).sum() / share.sum())
+    sample = low + best
+    if phase == "S" and is_clipped(onset.samples[0][list(rows), :sample]):
+        return None
+    trace = onset.samples[1][list(rows)]
+    before = trace[:, max(0, sample - round(0.5 * rate)) : sample].var()
+    after = trace[:, sample : sample + max(2, round(0.3 * rate))].var()
+    snr = 10 * np.log10(max(after, 1e-30) / max(before, 1e-30))
+    return Measured(sample, float(spread / rate), float(snr), rows)
 
 
-def _keep_best(picks: list[Pick], new: Pick) -> list[Pick]:
-    close = [
-        p
-        for p in picks
-        if p.phase == new.phase and abs((p.time - new.time) / np.timedelta64(1, "s")) < APART_S
+def is_clipped(raw: Array) -> bool:
+    """Tell whether a tenth of the samples of a channel stand at its largest or smallest value.
+
+    Quantised quiet noise does so too; it has few distinct values, a clipped signal has many.
+    """
+    for trace in raw:
+        if (
+            np.unique(trace).size > 10
+            and max((trace == trace.max()).mean(), (trace == trace.min()).mean()) > 0.1
+        ):
+            return True
+    return False
+
+
+def strongest(onset: Onset, measured: Measured) -> int:
+    """Return the row with the largest rise of amplitude across the onset time."""
+    trace = onset.samples[1]
+    gain = [
+        trace[r, measured.sample :].var() / max(trace[r, : measured.sample].var(), 1e-30)
+        for r in measured.rows
     ]
-    if any(p.probability >= new.probability for p in close):
-        return picks
-    kept = [p for p in picks if p not in close]
-    return sorted([*kept, new], key=lambda p: p.time)
+    return measured.rows[int(np.argmax(gain))]
 
 
-def _check(block: Waveform, state: _Stretch | None) -> None:
-    sensors = {sensor_of(i) for i in block.ids}
-    if len(sensors) > 1:
-        raise InputError(
-            f"a picker takes the channels of one sensor, found {', '.join(sorted(sensors))}; "
-            "group the channels with kaname.core.waveform.sensor_of first"
-        )
-    low, high = RATE_HZ
-    if not low <= block.sampling_rate <= high:
-        raise InputError(
-            f"{block.sensor} has {block.sampling_rate} Hz; the classical picker takes {low} to {high} Hz"
-        )
-    if state is not None and state.last.index(block.start) < 0.0:
-        raise InputError(
-            f"{block.sensor}: a block starting at {block.start} came after samples up to {state.last.start}; "
-            "blocks of a sensor must come in time order and not overlap"
-        )
+def uncertainty(measured: Measured, phase: str, onset: Onset) -> float:
+    """Return one standard deviation of the onset time [s], by the calibration on labelled records."""
+    a, b, c = coefficients()[f"uncertainty.{phase}"]
+    spread = np.log(measured.spread_s + 0.5 / onset.sampling_rate)
+    value = float(np.exp(a + b * spread + c * np.clip(measured.snr_db, 0, 30)))
+    return float(np.clip(value, max(0.005, 0.3 / onset.sampling_rate), 0.5))
 
 
-def _finite_parts(block: Waveform) -> list[Waveform]:
-    """Split at samples that are not finite: they are a gap."""
-    finite = np.isfinite(block.data).all(axis=0)
-    if finite.all():
-        return [block]
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], finite, [False]]).astype(np.int8)))
-    return [
-        replace(block, data=block.data[:, low:high], start=block.time(low))
-        for low, high in pairwise(edges.tolist())
-        if finite[low]
-    ]
-
-
-def _sample(block: Waveform, index: int) -> Waveform:
-    """Return one sample of a block as a block."""
-    index %= block.n_sample
-    return replace(block, data=block.data[:, index : index + 1].copy(), start=block.time(index))
+def polarity(onset: Onset, measured: Measured) -> str:
+    """Return the direction of the first swing that clearly leaves the noise within 0.1 s, if there is one."""
+    if len(measured.rows) > 1 or measured.snr_db < 10:
+        return ""
+    rate = onset.sampling_rate
+    trace = onset.samples[1][measured.rows[0]]
+    before = trace[: measured.sample]
+    swing = trace[measured.sample : measured.sample + max(3, round(0.1 * rate))] - before.mean()
+    clear = np.flatnonzero(np.abs(swing) > 4 * before.std())
+    if not clear.size:
+        return ""
+    return "up" if swing[clear[0]] > 0 else "down"

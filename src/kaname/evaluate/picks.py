@@ -1,0 +1,149 @@
+"""Scores of picks against an analyst's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kaname.core.errors import InputError
+from kaname.core.tables import PICKS, validate
+from kaname.evaluate.catalogues import wilson
+
+Array = NDArray[np.float64]
+
+
+def score_picks(
+    picks: pd.DataFrame,
+    labels: pd.DataFrame,
+    *,
+    tolerances_s: Sequence[float] = (0.1, 0.3, 0.5),
+) -> pd.DataFrame:
+    """Compare picks with labels, phase by phase.
+
+    A pick and a label of one station and phase match when they lie within the tolerance, one to one, the
+    closest pair first. An empty network code matches any. Every other pick counts as false, so pass only
+    picks from stretches where the labels are complete.
+
+    Parameters
+    ----------
+    picks, labels
+        Tables of the schema ``picks``; of the labels only codes, phase and time are read.
+    tolerances_s
+        Largest distances of a match [s].
+
+    Returns
+    -------
+    DataFrame
+        One row per phase and tolerance: ``phase``, ``tolerance_s``, ``n_label``, ``n_pick``, ``n_match``;
+        ``recall`` and ``precision`` with 95 % Wilson intervals (``_low``, ``_high``), ``f1``; residuals of
+        the matches, pick minus label, ``residual_mean_s``, ``residual_sd_s``, ``residual_median_s``,
+        ``residual_mad_s`` (median absolute deviation, not scaled); and the shares of residuals within one
+        and 1.96 stated standard deviations, ``coverage_68`` and ``coverage_95``, with intervals (matches
+        without a stated uncertainty are left out and counted in ``n_stated``). What cannot be computed is
+        missing.
+
+    Raises
+    ------
+    InputError
+        When a tolerance is not positive.
+    SchemaError
+        When a table does not fit its schema.
+    """
+    if not all(t > 0 for t in tolerances_s):
+        raise InputError(f"tolerances must be positive, found {list(tolerances_s)} s")
+    picks, labels = validate(picks, PICKS), validate(labels, PICKS)
+    rows = []
+    for phase in PICKS["phase"].choices:
+        p = picks[picks["phase"] == phase].reset_index(drop=True)
+        q = labels[labels["phase"] == phase].reset_index(drop=True)
+        for tolerance in tolerances_s:
+            pick, label = match_picks(p, q, tolerance)
+            residual = (p["time"].to_numpy()[pick] - q["time"].to_numpy()[label]) / np.timedelta64(1, "s")
+            sigma = p["time_uncertainty_s"].to_numpy()[pick]
+            rows.append(
+                {
+                    "phase": phase,
+                    "tolerance_s": tolerance,
+                    **_rates(len(p), len(q), residual.size),
+                    **_residuals(residual),
+                    **_coverage(residual, sigma),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def match_picks(
+    picks: pd.DataFrame, labels: pd.DataFrame, tolerance_s: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pair picks with labels of the same station within a tolerance, one to one, the closest pair first.
+
+    Returns
+    -------
+    tuple of ndarray
+        Row positions in `picks` and in `labels` of each pair.
+    """
+    pairs: list[tuple[float, int, int]] = []
+    time = picks["time"].to_numpy()
+    by_station = picks.groupby("station", sort=False).indices
+    names = ("network", "location")
+    for j, row in enumerate(labels.to_dict("records")):
+        near = by_station.get(row["station"], np.empty(0, dtype=int))
+        gap = np.abs((time[near] - np.datetime64(row["time"], "ns")) / np.timedelta64(1, "s"))
+        for i, g in zip(near[gap <= tolerance_s], gap[gap <= tolerance_s]):
+            codes = [(picks[n].iloc[i], row[n]) for n in names]
+            if all(a == b or not a or not b for a, b in codes):
+                pairs.append((float(g), int(i), j))
+    taken_pick: set[int] = set()
+    taken_label: set[int] = set()
+    matched = []
+    for _, i, j in sorted(pairs):
+        if i not in taken_pick and j not in taken_label:
+            taken_pick.add(i)
+            taken_label.add(j)
+            matched.append((i, j))
+    both = np.array(matched, dtype=np.int64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
+def _rates(n_pick: int, n_label: int, n_match: int) -> dict[str, float]:
+    return {
+        "n_label": n_label,
+        "n_pick": n_pick,
+        "n_match": n_match,
+        **_share("recall", n_match, n_label),
+        **_share("precision", n_match, n_pick),
+        "f1": 2 * n_match / (n_pick + n_label) if n_pick + n_label else np.nan,
+    }
+
+
+def _share(name: str, part: int, whole: int) -> dict[str, float]:
+    low, high = wilson(part, whole) if whole else (np.nan, np.nan)
+    return {name: part / whole if whole else np.nan, f"{name}_low": low, f"{name}_high": high}
+
+
+def _residuals(residual: Array) -> dict[str, float]:
+    if not residual.size:
+        return dict.fromkeys(
+            ("residual_mean_s", "residual_sd_s", "residual_median_s", "residual_mad_s"), np.nan
+        )
+    median = float(np.median(residual))
+    return {
+        "residual_mean_s": float(residual.mean()),
+        "residual_sd_s": float(residual.std(ddof=1)) if residual.size > 1 else np.nan,
+        "residual_median_s": median,
+        "residual_mad_s": float(np.median(np.abs(residual - median))),
+    }
+
+
+def _coverage(residual: Array, sigma: Array) -> dict[str, float]:
+    stated = np.isfinite(sigma)
+    ratio = np.abs(residual[stated]) / np.maximum(sigma[stated], 1e-12)
+    n = int(stated.sum())
+    return {
+        "n_stated": n,
+        **_share("coverage_68", int((ratio <= 1.0).sum()), n),
+        **_share("coverage_95", int((ratio <= 1.96).sum()), n),
+    }
