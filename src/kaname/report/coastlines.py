@@ -1,0 +1,91 @@
+"""Packaged land outlines and country borders (Natural Earth, public domain; see ``data/README.md``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kaname.core.errors import StorageError
+
+Kind = Literal["land", "border"]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines on the globe, one after another.
+
+    Parameters
+    ----------
+    latitude, longitude
+        Points of all lines [degree], shape ``(n_point,)``; longitude is continuous along a line and may pass 180.
+    offsets
+        Where each line starts, and the end of the last, shape ``(n_line + 1,)``.
+    centres
+        Unit vector to the middle of each line, shape ``(n_line, 3)``.
+    radii_rad
+        Angle about the middle that holds the whole line [radian], shape ``(n_line,)``.
+    """
+
+    latitude: NDArray[np.float64]
+    longitude: NDArray[np.float64]
+    offsets: NDArray[np.int64]
+    centres: NDArray[np.float64]
+    radii_rad: NDArray[np.float64]
+
+    def near(
+        self, latitude: float, longitude: float, radius_km: float
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Return ``(latitude, longitude)`` of the lines that come, or might come, within ``radius_km``."""
+        angle = np.arccos(np.clip(self.centres @ _unit(np.array(latitude), np.array(longitude)), -1, 1))
+        chosen = np.flatnonzero(angle - self.radii_rad <= radius_km / _EARTH_RADIUS_KM)
+        spans = [slice(self.offsets[i], self.offsets[i + 1]) for i in chosen]
+        return [(self.latitude[s], self.longitude[s]) for s in spans]
+
+
+_EARTH_RADIUS_KM = 6371.0
+
+
+def _unit(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> NDArray[np.float64]:
+    lat, lon = np.radians(latitude), np.radians(longitude)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+
+
+@cache
+def load(kind: Kind) -> Lines:
+    """Return the packaged lines of a kind: ``land`` (closed rings) or ``border``.
+
+    Raises
+    ------
+    StorageError
+        When the packaged file is missing or damaged.
+    """
+    source = files("kaname.report") / "data" / "coastlines.npz"
+    try:
+        with source.open("rb") as file, np.load(file) as data:
+            first, steps = data[f"{kind}_first"], data[f"{kind}_steps"].astype(np.int64)
+            moves = np.column_stack([data[f"{kind}_x"], data[f"{kind}_y"]]).astype(np.int64)
+            scale, origin = data[f"{kind}_scale"], data[f"{kind}_origin"]
+    except (OSError, KeyError, ValueError) as error:
+        raise StorageError(
+            f"the packaged map data {source} cannot be read, reinstall kaname: {error}"
+        ) from error
+    offsets = np.concatenate([[0], np.cumsum(steps + 1)])
+    grid = np.zeros((offsets[-1], 2), dtype=np.int64)
+    inner = np.ones(len(grid), dtype=bool)
+    inner[offsets[:-1]] = False
+    grid[inner] = moves
+    total = np.cumsum(grid, axis=0)
+    starts = first - total[offsets[:-1]]
+    degrees = (total + np.repeat(starts, steps + 1, axis=0)) * scale + origin
+    longitude, latitude = degrees.T
+    units = _unit(latitude, longitude)
+    middles = np.add.reduceat(units, offsets[:-1], axis=0)
+    middles /= np.linalg.norm(middles, axis=1, keepdims=True)
+    cosines = np.einsum("ij,ij->i", units, np.repeat(middles, steps + 1, axis=0))
+    radii = np.arccos(np.clip(np.minimum.reduceat(cosines, offsets[:-1]), -1, 1))
+    return Lines(np.ascontiguousarray(latitude), np.ascontiguousarray(longitude), offsets, middles, radii)
