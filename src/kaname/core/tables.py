@@ -6,7 +6,7 @@ A table is a pandas ``DataFrame``; on disk it is Parquet. Times are UTC ``dateti
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -208,6 +208,27 @@ def table(rows: Iterable[dict[str, Any]], schema: Schema) -> pd.DataFrame:
     """Build a table of ``schema`` from row dictionaries."""
     rows = list(rows)
     return validate(pd.DataFrame(rows), schema) if rows else empty(schema)
+
+
+def misfits(row: Mapping[str, Any], schema: Schema) -> list[str]:
+    """Say which values of a row are missing or out of bounds; with an empty list `table` takes the row.
+
+    A reader asks this row by row, so that one bad row becomes one failure and not the loss of its file.
+    """
+    wrong = []
+    for column in schema.columns:
+        value = row.get(column.name, column.missing)
+        if pd.isna(value) or value == "":
+            if column.required:
+                wrong.append(f"{column.name} is missing")
+        elif column.choices and value not in column.choices:
+            wrong.append(f"{column.name} is {value!r}, expected one of {column.choices}")
+        elif column.dtype in ("float", "int"):
+            low = -np.inf if column.low is None else column.low
+            high = np.inf if column.high is None else column.high
+            if not low <= float(value) <= high:
+                wrong.append(f"{column.name} is {value}, expected {low} to {high} {column.unit}".rstrip())
+    return wrong
 
 
 def concat(tables: Iterable[pd.DataFrame], schema: Schema) -> pd.DataFrame:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from kaname.core.errors import FormatError, KanameError, NotFoundError
 from kaname.core.geo import distance_azimuth
-from kaname.core.tables import STATIONS, Column, read_table, table
+from kaname.core.tables import STATIONS, misfits, read_table, table
 from kaname.core.time import as_time
 from kaname.formats import seisan
 from kaname.formats.foreign import foreign, plugin, recognise
@@ -32,7 +32,6 @@ _UNPLACED = replace(
     columns=tuple(replace(c, required=c.name == "station", low=None, high=None) for c in STATIONS.columns),
 )
 """The stations schema before stations without usable coordinates are told apart."""
-_BOUNDED = [c for c in STATIONS.columns if c.dtype == "float"]
 
 
 @dataclass(frozen=True)
@@ -233,19 +232,14 @@ def _usable(
 ) -> list[dict[str, Any]]:
     usable = []
     for row in rows:
-        wrong = [c for c in _BOUNDED if not _fits(row.get(c.name, np.nan), c)]
+        wrong = misfits(row, STATIONS)
         if wrong:
-            found = ", ".join(f"{c.name} {row.get(c.name, np.nan)}" for c in wrong)
-            _fail(failures, _name(row), "InputError", f"left out, because {path} gives it {found}")
+            _fail(
+                failures, _name(row), "InputError", f"left out, {path} states it wrongly: {'; '.join(wrong)}"
+            )
         else:
             usable.append(row)
     return usable
-
-
-def _fits(value: float, column: Column) -> bool:
-    if np.isnan(value):
-        return not column.required
-    return (column.low is None or value >= column.low) and (column.high is None or value <= column.high)
 
 
 def _settle(rows: Iterable[dict[str, Any]], failures: list[dict[str, Any]]) -> list[dict[str, Any]]:
