@@ -8,9 +8,10 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,14 @@ _EDGE_BYTES = 64
 _NO_EDGES = -1
 _BATCH_FILES = 64
 _WORKERS = min(4, os.cpu_count() or 1)
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Given a label and how many items there are, a context that is told how many are done."""
+
+
+def silent(label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Show no progress."""
+    return nullcontext(lambda n: None)
 
 
 @dataclass
@@ -75,7 +84,7 @@ def refresh(
     index: Index,
     *,
     own: frozenset[str] = frozenset(),
-    advance: Callable[[int], None] | None = None,
+    progress: Progress = silent,
 ) -> IndexReport:
     """Index new and changed files, forget those that are gone; files are never changed.
 
@@ -90,8 +99,8 @@ def refresh(
         Its index, held exclusively.
     own
         Names in `root` that are the archive's own.
-    advance
-        Called with the number of files done.
+    progress
+        Shows how many of the changed files are done, such as `kaname.core.progress.progress`.
 
     Raises
     ------
@@ -110,19 +119,24 @@ def refresh(
             for file in gone:
                 index.remove(file)
     report.n_removed = len(gone)
-    if advance:
-        advance(n_unchanged)
     queue = iter(changed)
-    with ThreadPoolExecutor(_WORKERS) as pool:
+    with ThreadPoolExecutor(_WORKERS) as pool, progress("index", len(changed)) as advance:
         while batch := list(islice(queue, _BATCH_FILES)):
             results = pool.map(lambda found: _scan(root, found), batch)
             with index.transaction():
                 for found, result in zip(batch, results):
                     _store(index, found, result, report)
-            if advance:
-                advance(len(batch))
+            advance(len(batch))
     report.n_file = len(changed) + n_unchanged
     return report
+
+
+def refresh_file(root: Path, index: Index, path: PurePosixPath) -> None:
+    """Index one file, whatever was known of it; to be called in a transaction."""
+    folder, name = str(path.parent), path.name
+    status = (root / path).stat()
+    found = _Found("" if folder == "." else folder, name, Stamp.of(status), time.time_ns(), None)
+    _store(index, found, _scan(root, found), IndexReport())
 
 
 def _compare(

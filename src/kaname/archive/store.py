@@ -5,17 +5,17 @@ from __future__ import annotations
 import fnmatch
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from kaname.archive.index import Index, Located, Stamp
 from kaname.archive.lock import exclusive
-from kaname.archive.refresh import IndexReport, refresh
-from kaname.core.errors import FormatError, InputError, NotFoundError
+from kaname.archive.refresh import IndexReport, Progress, refresh, silent
+from kaname.core.errors import FormatError, InputError, NotFoundError, StorageError
 from kaname.core.time import as_time, isoformat
 from kaname.core.waveform import Waveform
 from kaname.formats.contract import WaveformRead
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kaname.archive.availability import Spans
+    from kaname.archive.importing import AddReport
 
 INDEX_NAME = "index.sqlite"
 LOCK_NAME = "index.lock"
 _OWN = frozenset({INDEX_NAME, f"{INDEX_NAME}-wal", f"{INDEX_NAME}-shm", LOCK_NAME})
 _PIECE_BYTES = 1 << 22
 
-Advance = Callable[[int], None]
 Time = np.datetime64 | str | None
 
 
@@ -99,7 +99,7 @@ class Archive:
             yield self._index
 
     def index(
-        self, *, rebuild: bool = False, wait_s: float = 60.0, advance: Advance | None = None
+        self, *, rebuild: bool = False, wait_s: float = 60.0, progress: Progress = silent
     ) -> IndexReport:
         """Index new and changed files, read on where files have grown, and forget those that are gone.
 
@@ -109,8 +109,8 @@ class Archive:
             Forget everything first. The index holds nothing that is not in the files.
         wait_s
             How long to wait for another process that is changing the archive [s].
-        advance
-            Called with the number of files done.
+        progress
+            Shows how many files are done, such as `kaname.core.progress.progress`.
 
         Raises
         ------
@@ -127,7 +127,63 @@ class Archive:
                 for name in _OWN - {LOCK_NAME}:
                     (self.path / name).unlink(missing_ok=True)
         with self.changing(wait_s=wait_s) as index:
-            return refresh(self.path, index, own=_OWN, advance=advance)
+            return refresh(self.path, index, own=_OWN, progress=progress)
+
+    def add(
+        self,
+        paths: Iterable[str | Path],
+        *,
+        network: str = "",
+        version: Literal[2, 3] = 2,
+        record_length: int = 512,
+        wait_s: float = 60.0,
+        progress: Progress = silent,
+    ) -> AddReport:
+        """Copy waveforms of any readable format into day files; what is there already stays as it is.
+
+        Samples that the archive has already are not stored twice. Samples that disagree with what it has are
+        kept out, and a failure names the span. Every day file is replaced in one step: after a kill it is as
+        before or complete, and the same call again stores the rest. The index is brought up to date first.
+
+        Parameters
+        ----------
+        paths
+            Files, and folders for all files below them.
+        network
+            Network code for sources that state none; without it they are failures.
+        version, record_length
+            Of the records written, see `kaname.formats.miniseed.write_miniseed`. Version 2 keeps times to the
+            microsecond and rates to 6e-8.
+        wait_s
+            How long to wait for another process that is changing the archive [s].
+        progress
+            Shows how many files are done, such as `kaname.core.progress.progress`.
+
+        Raises
+        ------
+        NotFoundError
+            When a path names nothing.
+        StorageError
+            When another process holds the archive, the index is damaged, or the disk refuses.
+        """
+        from kaname.archive.importing import Importer, sources
+
+        files = sources(paths)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot make {self.path}: {error.strerror or error}") from error
+        with self.changing(wait_s=wait_s) as index:
+            refresh(self.path, index, own=_OWN, progress=progress)
+            importer = Importer(
+                self.path, index, self.read, version=version, record_length=record_length, network=network
+            )
+            with progress("add", len(files)) as advance:
+                for file in files:
+                    importer.add(file)
+                    advance(1)
+                importer.flush()
+        return importer.report
 
     def channels(self, ids: str | Iterable[str] = "*") -> list[str]:
         """Return the SEED identifiers of the channels that have data and match, sorted.
@@ -230,7 +286,7 @@ class Archive:
             for path, message in self._index.faults()
         ]
 
-    def check(self, *, deep: bool = False, advance: Advance | None = None) -> list[dict[str, Any]]:
+    def check(self, *, deep: bool = False, progress: Progress = silent) -> list[dict[str, Any]]:
         """Compare the index with the files and return what is wrong, as rows of the failures table.
 
         Parameters
@@ -238,35 +294,31 @@ class Archive:
         deep
             Read every byte of every file and compare its checksum, so that damage which leaves size and times
             alone is found; and let SQLite check all of the index.
-        advance
-            Called with the number of files done.
+        progress
+            Shows how many files are done, such as `kaname.core.progress.progress`.
         """
         rows: list[dict[str, Any]] = []
 
-        def wrong(path: str, error: str, message: str) -> None:
-            rows.append({"step": "check", "subject": path, "error": error, "message": message})
+        def wrong(path: str, message: str) -> None:
+            rows.append({"step": "check", "subject": path, "error": "StorageError", "message": message})
 
         for message in self._index.integrity(deep=deep):
-            wrong(INDEX_NAME, "StorageError", f"{message}; make the index anew with --rebuild")
-        for file in self._index.files():
-            path = self.path / file.path
-            try:
-                if Stamp.of(path.stat()) != file.stamp:
-                    wrong(
-                        file.path,
-                        "StorageError",
-                        "has changed since it was indexed; run: kaname archive index",
-                    )
-                elif deep and file.state == "miniseed" and _checksum(path, file.scanned) != file.checksum:
-                    wrong(
-                        file.path,
-                        "StorageError",
-                        "its bytes have changed although size and times have not: the disk or a copy is "
-                        "damaged; restore it from a backup",
-                    )
-            except OSError as error:
-                wrong(file.path, "StorageError", f"cannot be read: {error.strerror or error}")
-            if advance:
+            wrong(INDEX_NAME, f"{message}; make the index anew with --rebuild")
+        files = self._index.files()
+        with progress("check", len(files)) as advance:
+            for file in files:
+                path = self.path / file.path
+                try:
+                    if Stamp.of(path.stat()) != file.stamp:
+                        wrong(file.path, "has changed since it was indexed; run: kaname archive index")
+                    elif deep and file.state == "miniseed" and _checksum(path, file.scanned) != file.checksum:
+                        wrong(
+                            file.path,
+                            "its bytes have changed although size and times have not: the disk or a copy is "
+                            "damaged; restore it from a backup",
+                        )
+                except OSError as error:
+                    wrong(file.path, f"cannot be read: {error.strerror or error}")
                 advance(1)
         return rows + self.faults()
 

@@ -1,0 +1,259 @@
+"""Keep continuous data: add, index, list, check and read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from kaname.core.errors import ExitCode, InputError, KanameError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kaname.core.waveform import Waveform
+
+app = typer.Typer(no_args_is_help=True, help="Keep continuous data: add, index, list, check and read.")
+
+_SHOWN = 20
+
+Root = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="Folder of the archive.")]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ID]...", help="NET.STA.LOC.CHA; * and ? stand for letters. All when none is given."
+    ),
+]
+Start = Annotated[str | None, typer.Option("--start", help="First time, UTC, ISO 8601.")]
+End = Annotated[str | None, typer.Option("--end", help="First time no longer wanted, UTC.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Failures = Annotated[
+    Path | None, typer.Option("--failures", metavar="FILE", help="Write the failures table (Parquet) here.")
+]
+
+
+@app.command()
+def add(
+    root: Root,
+    paths: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Files, and folders for all below.")],
+    network: Annotated[str, typer.Option(help="Network code for sources that state none.")] = "",
+    version: Annotated[int, typer.Option("--miniseed", help="miniSEED version to write, 2 or 3.")] = 2,
+    record_length: Annotated[int, typer.Option(help="Longest record [bytes].")] = 512,
+    as_json: Json = False,
+    failures: Failures = None,
+) -> None:
+    """Copy waveforms of any readable format into day files; nothing is stored twice or overwritten."""
+    from kaname.archive.store import Archive
+    from kaname.core.progress import progress
+
+    with Archive(root) as archive:
+        report = archive.add(
+            paths,
+            network=network,
+            version=_version(version),
+            record_length=record_length,
+            progress=progress,
+        )
+    summary = {
+        "n_file": report.n_file,
+        "n_stored": report.n_stored,
+        "n_known": report.n_known,
+        "n_day_file": len(report.day_files),
+    }
+    text = (
+        f"{report.n_file} files read, {report.n_stored} samples stored in {len(report.day_files)} day files, "
+        f"{report.n_known} samples of times already there"
+    )
+    _finish(summary, text, report.failures, as_json, failures, nothing=report.n_file == 0)
+
+
+@app.command()
+def index(
+    root: Root,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Forget the index and make it anew.")] = False,
+    as_json: Json = False,
+    failures: Failures = None,
+) -> None:
+    """Bring the index up to date with the files, which may lie in any layout."""
+    from kaname.archive.store import Archive
+    from kaname.core.progress import progress
+
+    with Archive(root) as archive:
+        report = archive.index(rebuild=rebuild, progress=progress)
+    summary = {
+        "n_file": report.n_file,
+        "n_scanned": report.n_scanned,
+        "n_appended": report.n_appended,
+        "n_removed": report.n_removed,
+        "n_record": report.n_record,
+        "skipped": report.skipped,
+    }
+    text = (
+        f"{report.n_file} files, {report.n_scanned} read ({report.n_record} records, {report.n_appended} "
+        f"files had grown), {report.n_removed} gone, {len(report.skipped)} are no miniSEED"
+    )
+    _finish(summary, text, report.failures, as_json, failures)
+
+
+@app.command()
+def ls(
+    root: Root,
+    ids: Ids = None,
+    start: Start = None,
+    end: End = None,
+    gaps: Annotated[bool, typer.Option("--gaps", help="List the gaps.")] = False,
+    overlaps: Annotated[bool, typer.Option("--overlaps", help="List what is there more than once.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List channels with first and last time, gaps and overlaps."""
+    from kaname.archive.store import Archive
+
+    if gaps and overlaps:
+        raise InputError("--gaps and --overlaps are two different lists; ask for one")
+    with Archive(root) as archive:
+        what = archive.gaps if gaps else archive.overlaps if overlaps else archive.ls
+        frame = what(ids or "*", start=start, end=end)
+    _print_table(frame, as_json)
+
+
+@app.command()
+def check(
+    root: Root,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every byte and compare checksums.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare the index with the files and list what is wrong."""
+    from kaname.archive.store import Archive
+    from kaname.core.progress import progress
+    from kaname.core.tables import FAILURES, table
+
+    with Archive(root) as archive:
+        rows = archive.check(deep=deep, progress=progress)
+    if rows or as_json:
+        _print_table(table(rows, FAILURES)[["subject", "error", "message"]], as_json)
+    else:
+        typer.echo("nothing is wrong")
+    if rows:
+        raise typer.Exit(ExitCode.PARTIAL)
+
+
+@app.command()
+def read(
+    root: Root,
+    ids: Ids = None,
+    start: Start = None,
+    end: End = None,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write.")] = None,
+    format: Annotated[
+        str,
+        typer.Option("--format", help="miniseed2, miniseed3, or one that ObsPy writes, such as SAC."),
+    ] = "miniseed2",
+    as_json: Json = False,
+    failures: Failures = None,
+) -> None:
+    """Read channels and a time range, to a file or as a summary."""
+    from kaname.archive.store import Archive
+    from kaname.core.time import isoformat
+
+    with Archive(root) as archive:
+        found = archive.read(ids or "*", start, end)
+    if out is not None and found.blocks:
+        _write(found.blocks, out, format)
+    blocks = [
+        {
+            "id": block.ids[0],
+            "start": isoformat(block.start),
+            "end": isoformat(block.end),
+            "sampling_rate_hz": block.sampling_rate,
+            "n_sample": block.n_sample,
+            "least": _number(np.fmin.reduce(block.data[0])),
+            "greatest": _number(np.fmax.reduce(block.data[0])),
+        }
+        for block in found.blocks
+    ]
+    lines = [
+        f"{b['id']}  {b['start']}  {b['end']}  {b['sampling_rate_hz']:g} Hz  {b['n_sample']} samples  "
+        f"{b['least']} to {b['greatest']}"
+        for b in blocks
+    ]
+    text = "\n".join(lines) if blocks else "no data"
+    summary = {"blocks": blocks, "out": None if out is None or not blocks else str(out)}
+    _finish(summary, text, found.failures, as_json, failures, nothing=not blocks and bool(found.failures))
+
+
+def _number(value: np.generic) -> float | None:
+    """Return a number that JSON knows; a block of nothing but NaN has none."""
+    return value.item() if np.isfinite(value) else None
+
+
+def _version(number: int) -> Any:
+    if number not in (2, 3):
+        raise InputError(f"miniSEED version must be 2 or 3, found {number}")
+    return number
+
+
+def _write(blocks: list[Waveform], path: Path, format: str) -> None:
+    if format in ("miniseed2", "miniseed3"):
+        from kaname.formats.miniseed import write_miniseed
+
+        write_miniseed(blocks, path, version=_version(int(format[-1])))
+        return
+    from obspy import Stream
+
+    stream = Stream([trace for block in blocks for trace in block.to_stream()])
+    try:
+        stream.write(str(path), format=format.upper())
+    except (ValueError, TypeError, NotImplementedError, OSError) as error:
+        raise KanameError(f"ObsPy cannot write {path} as {format}: {error}") from error
+
+
+def _finish(
+    summary: dict[str, Any],
+    text: str,
+    rows: list[dict[str, Any]],
+    as_json: bool,
+    out: Path | None,
+    *,
+    nothing: bool = False,
+) -> None:
+    """Print a result and its failures; end with 3 when there are any, with 1 when nothing could be done."""
+    if out is not None or (rows and as_json):
+        from kaname.core.tables import FAILURES, table, write_table
+
+        frame = table(rows, FAILURES)
+        if out is not None:
+            write_table(frame, out, FAILURES)
+        rows_json = _records(frame)
+    else:
+        rows_json = []
+    if as_json:
+        typer.echo(json.dumps({**summary, "failures": rows_json}, indent=2, default=str))
+    else:
+        typer.echo(text)
+        for row in rows[:_SHOWN]:
+            typer.echo(f"{row['subject']}: {row['error']}: {row['message']}", err=True)
+        if len(rows) > _SHOWN:
+            typer.echo(
+                f"and {len(rows) - _SHOWN} more failures; --json or --failures FILE shows all", err=True
+            )
+    if rows:
+        raise typer.Exit(ExitCode.ERROR if nothing else ExitCode.PARTIAL)
+
+
+def _print_table(frame: pd.DataFrame, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(_records(frame), indent=2))
+    elif len(frame):
+        typer.echo(frame.to_string(index=False, na_rep=""))
+    else:
+        typer.echo("nothing")
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    text: list[dict[str, Any]] = json.loads(
+        frame.to_json(orient="records", date_format="iso", date_unit="ns")
+    )
+    return text
