@@ -1,16 +1,15 @@
 """Location: from the arrivals of each event to a hypocentre with its probability.
 
-The posterior is that of `kaname.automation.octree`: equal differential times, flat prior inside the search
-volume. Depth is below sea level; sensors stand at their own elevation.
+The posterior is that of equal differential times (`kaname.automation.octree`), with a flat prior inside the
+search volume. Depth is below sea level; sensors stand at their own elevation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -18,56 +17,49 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kaname import __version__
-from kaname.automation import octree
+from kaname.automation import sensors
+from kaname.automation.octree import Observations
+from kaname.automation.posterior import Hypocentre, Posterior, posterior
 from kaname.automation.quality import judge
 from kaname.core import tables
 from kaname.core.config import Settings
-from kaname.core.errors import NotFoundError, SchemaError
+from kaname.core.errors import SchemaError
 from kaname.core.geo import LocalFrame, distance_azimuth
 from kaname.core.time import NS_PER_S
 from kaname.earth import traveltime
-from kaname.earth.traveltime import TravelTimeTable
 from kaname.earth.velocity import Phase, VelocityModel
-from kaname.formats.stations import Stations
 
 Floats = NDArray[np.float64]
 
 METHOD = f"edt-octree kaname {__version__}"
-SENSOR_STEP_KM = 0.01
-"""Sensors within this of one another in depth share travel-time tables; it is worth 2 ms at most."""
-USED_WEIGHT = 0.1
-"""Arrivals with a smaller share in the solution are not counted as used."""
-_DISTANCES_KM = (100.0, 200.0, 400.0, 800.0, 1600.0)
+LEAST_MARGIN_KM = 30.0
+_REACH_KM = (100.0, 200.0, 400.0, 800.0, 1600.0)
 
 
 class LocateSettings(Settings):
     """How hypocentres are looked for and how far arrivals are trusted."""
 
     margin_km: float | None = Field(
-        None, gt=0, description="search this far beyond the stations of the event [km]; unset: their aperture"
+        None,
+        gt=0,
+        description="search this far beyond the stations of the event [km]; unset: as far as they are apart, "
+        "at least 30 km",
     )
     minimum_depth_km: float | None = Field(
-        None, description="top of the search below sea level [km]; unset: the highest station"
+        None, ge=-10, description="top of the search below sea level [km]; unset: the highest station"
     )
-    maximum_depth_km: float = Field(100.0, le=750, description="bottom of the search [km]")
-    model_error_s: float = Field(
-        0.05, ge=0, description="standard error of the travel times at no distance [s]"
-    )
+    maximum_depth_km: float = Field(100.0, gt=0, le=750, description="bottom of the search [km]")
+    model_error_s: float = Field(0.05, ge=0, description="standard error of travel times at no distance [s]")
     model_error_fraction: float = Field(
-        0.02,
-        ge=0,
-        lt=1,
-        description="standard error of the travel times, share of the time, added in squares",
+        0.02, ge=0, lt=1, description="standard error of travel times as a share of them; added in squares"
     )
     p_uncertainty_s: float = Field(0.1, gt=0, description="uncertainty of P picks that state none [s]")
     s_uncertainty_s: float = Field(0.2, gt=0, description="uncertainty of S picks that state none [s]")
     minimum_phases: int = Field(4, ge=4, description="least number of arrivals of a located event")
     minimum_stations: int = Field(3, ge=2, description="least number of stations of a located event")
-    hypocentre: Literal["expectation", "maximum_likelihood"] = Field(
-        "expectation", description="the mean of the posterior, or its peak"
-    )
+    hypocentre: Hypocentre = Field("expectation", description="the mean of the posterior, or its peak")
     sharpness: float = Field(
-        1.0, gt=0, description="factor on the likelihood exponent; 1 is calibrated for true uncertainties"
+        1.0, gt=0, description="factor on the exponent of the likelihood; 1 is calibrated for true errors"
     )
     rescale_errors: bool = Field(
         True, description="widen the errors of an event whose residuals are larger than stated"
@@ -83,7 +75,7 @@ class LocateResult:
     events: pd.DataFrame
     """`kaname.core.tables.EVENTS`; an event that could not be located has no coordinates."""
     arrivals: pd.DataFrame
-    """`kaname.core.tables.ARRIVALS`."""
+    """`kaname.core.tables.ARRIVALS`; what was not used has weight 0."""
     failures: pd.DataFrame
     """`kaname.core.tables.FAILURES`."""
 
@@ -119,111 +111,43 @@ def locate(
         When a table lacks a column or holds an impossible value.
     """
     settings = settings or LocateSettings()
-    picks, stations = _checked(arrivals), tables.validate(stations, tables.STATIONS)
-    failures: list[dict[str, Any]] = []
-    picks = _placed(picks, stations, failures)
-    picks = _without_doubles(picks, failures)
-    top = settings.minimum_depth_km
-    if top is None:
-        top = -np.ceil(max(0.0, np.nan_to_num(stations["elevation_m"]).max(initial=0.0)) / 100.0) / 10.0
-    solutions = list(_solutions(picks, model, settings, float(top), cache))
-    events = tables.table([_event(s, model) for s in solutions], tables.EVENTS)
-    if not solutions:
-        return LocateResult(events, tables.empty(tables.ARRIVALS), tables.table(failures, tables.FAILURES))
-    final = pd.concat([_arrivals(s) for s in solutions], ignore_index=True)
-    return LocateResult(
-        events, tables.validate(final, tables.ARRIVALS), tables.table(failures, tables.FAILURES)
-    )
-
-
-def _checked(arrivals: pd.DataFrame) -> pd.DataFrame:
     if "event_id" not in arrivals.columns and len(arrivals):
         raise SchemaError(f"arrivals: column 'event_id' is missing; found {', '.join(arrivals.columns)}")
-    picks = tables.validate(arrivals, tables.ARRIVALS)
+    picks = tables.validate(arrivals, tables.ARRIVALS)[list(tables.ARRIVALS.names)]
     # A fixed order makes sums, and so results, the same for any order of the input.
-    return picks.sort_values(
+    picks = picks.sort_values(
         ["event_id", "time", "network", "station", "phase", "pick_id"], ignore_index=True
+    )
+    stations = tables.validate(stations, tables.STATIONS)
+    placed, failures = sensors.place(picks, stations)
+    work = _Work(placed, stations, model, settings, cache)
+    for event in work.events:
+        if event.solvable:
+            work.solve(event)
+    final = work.arrivals()
+    return LocateResult(
+        tables.table(work.rows(), tables.EVENTS),
+        tables.validate(final, tables.ARRIVALS),
+        tables.table(failures, tables.FAILURES),
     )
 
 
-def _placed(picks: pd.DataFrame, stations: pd.DataFrame, failures: list[dict[str, Any]]) -> pd.DataFrame:
-    """Add place, sensor depth and correction to each pick; picks without a station lack a latitude."""
-    known = Stations(stations)
-    edges = {
-        station: np.unique(own[["start", "end"]].to_numpy("datetime64[ns]").ravel())
-        for station, own in stations.groupby("station")
-    }
-    found: dict[tuple[str, str, str, int], tuple[float, ...]] = {}
-    told: set[tuple[str, str]] = set()
-    places = np.full((len(picks), 5), np.nan)
-    columns = ("event_id", "network", "station", "location", "phase", "time")
-    for i, (event, network, station, location, phase, time) in enumerate(
-        zip(*(picks[c].array for c in columns))
-    ):
-        epoch = int(np.searchsorted(edges.get(station, np.empty(0)), time.to_datetime64(), side="right"))
-        key = (network, station, location, epoch)
-        name = ".".join(key[:3])
-        try:
-            if key not in found:
-                found[key] = _place(known.at(network, station, location, time.to_datetime64()))
-        except NotFoundError as error:
-            if (event, name) not in told:
-                told.add((event, name))
-                failures.append(
-                    {
-                        "step": "locate",
-                        "subject": f"{event} {name}",
-                        "start": time,
-                        "error": type(error).__name__,
-                        "message": f"{error}; located without it",
-                    }
-                )
-            continue
-        latitude, longitude, depth, p, s, unknown = found[key]
-        if unknown and (name, "") not in told:
-            told.add((name, ""))
-            message = "no elevation; sea level is assumed"
-            failures.append({"step": "locate", "subject": name, "error": "NotFoundError", "message": message})
-        places[i] = latitude, longitude, depth, p if phase == "P" else s, 1.0
-    names = ["latitude", "longitude", "sensor_km", "correction_s", "use"]
-    return picks.assign(**dict(zip(names, places.T)))
-
-
-def _place(row: dict[str, Any]) -> tuple[float, ...]:
-    elevation = row["elevation_m"]
-    buried, p, s = np.nan_to_num([row["sensor_depth_m"], row["p_correction_s"], row["s_correction_s"]])
-    depth = (buried - np.nan_to_num(elevation)) / 1000.0
-    depth = round(depth / SENSOR_STEP_KM) * SENSOR_STEP_KM
-    return row["latitude"], row["longitude"], float(depth), float(p), float(s), float(np.isnan(elevation))
-
-
-def _without_doubles(picks: pd.DataFrame, failures: list[dict[str, Any]]) -> pd.DataFrame:
-    """Leave one arrival of each phase and station in use: two sensors of a station share their errors."""
-    spread = picks["time_uncertainty_s"].fillna(np.inf)
-    ranked = picks.assign(spread=spread).sort_values(["spread", "time", "pick_id"], kind="stable")
-    double = ranked.duplicated(["event_id", "network", "station", "phase"]) & ranked["use"].notna()
-    for row in picks[double.reindex(picks.index)].itertuples():
-        failures.append(
-            {
-                "step": "locate",
-                "subject": f"{row.event_id} {row.network}.{row.station}.{row.location}",
-                "start": row.time,
-                "error": "InputError",
-                "message": f"one more {row.phase} arrival ({row.pick_id}) of this station; not used",
-            }
-        )
-    return picks.assign(use=picks["use"].where(~double.reindex(picks.index)))
-
-
-@dataclass(frozen=True)
-class _Solution:
-    picks: pd.DataFrame
+@dataclass
+class _Event:
     event_id: str
-    remark: str = ""
-    place: dict[str, Any] | None = None
-    residual: Floats | None = None
-    weight: Floats | None = None
-    takeoff: Floats | None = None
+    picks: slice
+    used: NDArray[np.intp]
+    """Rows of the picks that have a place, one for each phase and station."""
+    n_station: int
+    solvable: bool
+    frame: LocalFrame | None = None
+    place: tuple[Floats, Floats] | None = None
+    """East and north of the sensors in the frame [km]."""
+    low: Floats | None = None
+    high: Floats | None = None
+    solution: Posterior | None = None
+    latitude: float = np.nan
+    longitude: float = np.nan
 
 
 @lru_cache(maxsize=256)
@@ -231,298 +155,191 @@ def _frame(latitude: int, longitude: int) -> LocalFrame:
     return LocalFrame(latitude, longitude)
 
 
-def _solutions(
-    picks: pd.DataFrame, model: VelocityModel, settings: LocateSettings, top: float, cache: Path | None
-) -> Iterator[_Solution]:
-    problems = []
-    for event_id, own in picks.groupby("event_id", sort=True):
-        problems.append(_Problem.of(str(event_id), own, settings, top))
-    grids = _Grids(model, [p for p in problems if p.solvable(settings)], settings, top, cache)
-    for problem in problems:
-        if problem.solvable(settings):
-            yield _solve(problem, grids, settings)
-        else:
-            n, stations = len(problem.time), problem.n_station
-            remark = f"{n} arrivals at {stations} stations; expected at least {settings.minimum_phases} "
-            remark += f"at {settings.minimum_stations}"
-            yield _Solution(problem.picks, problem.event_id, remark)
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """One event in its local frame [km], times [s] after its first arrival."""
-
-    event_id: str
-    picks: pd.DataFrame
-    used: NDArray[np.intp]
-    frame: LocalFrame
-    east: Floats
-    north: Floats
-    depth: Floats
-    time: Floats
-    variance: Floats
-    low: Floats
-    high: Floats
-    n_station: int
-    assumed: bool
-
-    @classmethod
-    def of(cls, event_id: str, picks: pd.DataFrame, settings: LocateSettings, top: float) -> _Problem:
-        used = np.flatnonzero(picks["use"].notna())
-        own = picks.iloc[used]
-        latitude, longitude = own["latitude"].to_numpy(), own["longitude"].to_numpy()
-        frame = _frame(0, 0)
-        if len(used):
-            # A fixed lattice of frames: the same event gets the same frame whatever it is located with.
-            around = longitude[0] + (longitude - longitude[0] + 180.0) % 360.0 - 180.0
-            centre = round(float(np.median(around)))
-            frame = _frame(round(float(np.median(latitude))), (centre + 180) % 360 - 180)
-        east, north = frame.to_local(latitude, longitude)
-        stated = own["time_uncertainty_s"].to_numpy()
-        default = np.where(own["phase"] == "P", settings.p_uncertainty_s, settings.s_uncertainty_s)
-        sigma = np.where(np.isnan(stated), default, stated)
-        time = own["time"].to_numpy("datetime64[ns]").astype(np.int64)
-        low, high = np.zeros(3), np.ones(3)
-        if len(used):
-            extent = np.array([[east.min(), north.min()], [east.max(), north.max()]])
-            margin = settings.margin_km or max(30.0, float(np.hypot(*(extent[1] - extent[0]))))
-            low = np.append(extent[0] - margin, top)
-            high = np.append(extent[1] + margin, settings.maximum_depth_km)
-        return cls(
-            event_id=event_id,
-            picks=picks,
-            used=used,
-            frame=frame,
-            east=east,
-            north=north,
-            depth=own["sensor_km"].to_numpy(),
-            time=(time - time[0]) / NS_PER_S - own["correction_s"].to_numpy() if len(used) else np.empty(0),
-            variance=sigma**2 + settings.model_error_s**2,
-            low=low,
-            high=high,
-            n_station=len(own[["network", "station"]].drop_duplicates()),
-            assumed=bool(np.isnan(stated).any()),
-        )
-
-    def solvable(self, settings: LocateSettings) -> bool:
-        return len(self.used) >= settings.minimum_phases and self.n_station >= settings.minimum_stations
-
-
-class _Grids:
-    """The travel-time tables of all sensors, stacked."""
+class _Work:
+    """All events as arrays: pandas is too slow to be asked once for each event."""
 
     def __init__(
         self,
+        picks: pd.DataFrame,
+        stations: pd.DataFrame,
         model: VelocityModel,
-        problems: list[_Problem],
         settings: LocateSettings,
-        top: float,
         cache: Path | None,
     ) -> None:
-        keys: set[tuple[Phase, float]] = set()
-        reach = 0.0
-        for p in problems:
-            keys.update(zip(p.picks["phase"].array[p.used], p.depth))
-            reach = max(reach, float(np.hypot(*(p.high - p.low)[:2])))
-        # A few fixed sizes, so that another day finds the cached tables.
-        distance = next((d for d in _DISTANCES_KM if d >= reach), 1.1 * reach)
+        self.picks, self.model, self.settings = picks, model, settings
+        self.latitude, self.longitude = picks["latitude"].to_numpy(), picks["longitude"].to_numpy()
+        self.depth, self.correction = picks["sensor_depth_km"].to_numpy(), picks["correction_s"].to_numpy()
+        self.time = picks["time"].to_numpy("datetime64[ns]").astype(np.int64)
+        self.is_p = (picks["phase"] == "P").to_numpy()
+        self.site = pd.factorize(picks["network"] + "." + picks["station"])[0]
+        stated = picks["time_uncertainty_s"].to_numpy()
+        self.assumed = np.isnan(stated)
+        default = np.where(self.is_p, settings.p_uncertainty_s, settings.s_uncertainty_s)
+        self.variance = np.where(self.assumed, default, stated) ** 2 + settings.model_error_s**2
+        highest = np.nan_to_num(stations["elevation_m"].to_numpy()).max(initial=0.0)
+        ground = -float(np.ceil(highest / 100.0)) / 10.0
+        self.top = ground if settings.minimum_depth_km is None else settings.minimum_depth_km
+        self.events = self._split(picks["used"].to_numpy(bool))
+        self._tables(cache)
+        self.random = np.random.default_rng(settings.seed).random((settings.samples + 1, 3))
+        self.residual = np.full(len(picks), np.nan)
+        self.weight = np.zeros(len(picks))
+
+    def _split(self, used: NDArray[np.bool_]) -> list[_Event]:
+        codes, names = pd.factorize(self.picks["event_id"])
+        edges = np.append(np.flatnonzero(np.diff(codes, prepend=-1)), len(codes))
+        events = []
+        for name, start, stop in zip(names, edges[:-1], edges[1:]):
+            rows = start + np.flatnonzero(used[start:stop])
+            n_station = len(np.unique(self.site[rows]))
+            enough = len(rows) >= self.settings.minimum_phases and n_station >= self.settings.minimum_stations
+            event = _Event(str(name), slice(start, stop), rows, n_station, bool(enough))
+            if enough:
+                self._bound(event)
+            events.append(event)
+        return events
+
+    def _bound(self, event: _Event) -> None:
+        latitude, longitude = self.latitude[event.used], self.longitude[event.used]
+        # A lattice of frames, so that an event gets the same one whatever it is located together with.
+        around = longitude[0] + (longitude - longitude[0] + 180.0) % 360.0 - 180.0
+        centre = (round(float(np.median(around))) + 180) % 360 - 180
+        event.frame = _frame(round(float(np.median(latitude))), centre)
+        event.place = east, north = event.frame.to_local(latitude, longitude)
+        extent = np.array([[east.min(), north.min()], [east.max(), north.max()]])
+        margin = self.settings.margin_km or max(LEAST_MARGIN_KM, float(np.hypot(*(extent[1] - extent[0]))))
+        event.low = np.append(extent[0] - margin, self.top)
+        event.high = np.append(extent[1] + margin, self.settings.maximum_depth_km)
+
+    def _tables(self, cache: Path | None) -> None:
+        solvable = [e for e in self.events if e.solvable]
+        rows = np.concatenate([e.used for e in solvable]) if solvable else np.empty(0, int)
+        phases = np.where(self.is_p, "P", "S")
+        keys = {(cast(Phase, str(phases[i])), float(self.depth[i])) for i in rows}
+        reach = max((float(np.hypot(*(e.high - e.low)[:2])) for e in solvable), default=1.0)  # type: ignore[operator]
         self.tables = traveltime.tables(
-            model,
+            self.model,
             keys,
-            max_distance_km=distance,
-            min_depth_km=top,
-            max_depth_km=settings.maximum_depth_km,
+            # A few fixed sizes, so that another day finds the tables in the cache.
+            max_distance_km=next((d for d in _REACH_KM if d >= reach), 1.1 * reach),
+            min_depth_km=self.top,
+            max_depth_km=self.settings.maximum_depth_km,
             cache=cache,
         )
-        self.index = {key: k for k, key in enumerate(self.tables)}
-        empty = np.zeros((0, 2, 2), np.float32)
-        self.slowness = np.stack([t.slowness for t in self.tables.values()]) if keys else empty
-        self.grid = np.array(
-            [
-                traveltime.DISTANCE_OFFSET,
-                traveltime.DISTANCE_STEP,
-                top,
-                traveltime.DEPTH_OFFSET,
-                traveltime.DEPTH_STEP,
-            ]
+        index = {key: k for k, key in enumerate(self.tables)}
+        self.which = np.full(len(self.picks), -1, np.int64)
+        for i in rows:
+            self.which[i] = index[(phases[i], self.depth[i])]
+        stack = [t.slowness for t in self.tables.values()] or [np.zeros((2, 2), np.float32)]
+        self.slowness = np.stack(stack)
+        self.grid = np.array([*traveltime.DISTANCE_NODES, self.top, *traveltime.DEPTH_NODES])
+
+    def solve(self, event: _Event) -> None:
+        assert event.place is not None and event.frame is not None
+        assert event.low is not None and event.high is not None
+        rows = event.used
+        obs = Observations(
+            east=event.place[0],
+            north=event.place[1],
+            depth=self.depth[rows],
+            time=(self.time[rows] - self.time[rows[0]]) / NS_PER_S - self.correction[rows],
+            variance=self.variance[rows],
+            fraction=self.settings.model_error_fraction,
+            which=self.which[rows],
+            slowness=self.slowness,
+            grid=self.grid,
         )
-        rng = np.random.default_rng(settings.seed)
-        self.random = rng.random((settings.samples + 1, 3))
-        self.samples = np.empty((settings.samples, 5))
+        event.solution = posterior(
+            obs,
+            event.low,
+            event.high,
+            self.random,
+            hypocentre=self.settings.hypocentre,
+            sharpness=self.settings.sharpness,
+            rescale_errors=self.settings.rescale_errors,
+        )
+        latitude, longitude = event.frame.to_geographic(*event.solution.point[:2])
+        event.latitude, event.longitude = float(latitude), (float(longitude) + 180.0) % 360.0 - 180.0
+        self.residual[rows], self.weight[rows] = event.solution.residual, event.solution.weight
 
-    def table(self, k: int) -> TravelTimeTable:
-        return list(self.tables.values())[k]
+    def arrivals(self) -> pd.DataFrame:
+        """Return the arrivals with distance, azimuth and take-off angle."""
+        sizes = [e.picks.stop - e.picks.start for e in self.events]
+        latitude = np.repeat([e.latitude for e in self.events], sizes)
+        longitude = np.repeat([e.longitude for e in self.events], sizes)
+        depth = np.repeat([e.solution.point[2] if e.solution else np.nan for e in self.events], sizes)
+        distance, azimuth, takeoff = np.full((3, len(self.picks)), np.nan)
+        both = np.flatnonzero(~np.isnan(latitude) & ~np.isnan(self.latitude))
+        distance[both], azimuth[both] = distance_azimuth(
+            latitude[both], longitude[both], self.latitude[both], self.longitude[both]
+        )
+        for k, table in enumerate(self.tables.values()):
+            rows = np.flatnonzero((self.which == k) & ~np.isnan(distance))
+            takeoff[rows] = table.takeoff(np.minimum(distance[rows], table.max_distance_km), depth[rows])
+        self.distance, self.azimuth = distance, azimuth
+        return self.picks[list(tables.ARRIVALS.names)].assign(
+            residual_s=self.residual,
+            weight=self.weight,
+            distance_km=distance,
+            azimuth_deg=azimuth,
+            takeoff_deg=takeoff,
+        )
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the events table."""
+        return [self._row(event) for event in self.events]
 
-def _solve(problem: _Problem, grids: _Grids, settings: LocateSettings) -> _Solution:
-    phases = problem.picks["phase"].array[problem.used]
-    which = np.array([grids.index[key] for key in zip(phases, problem.depth)])
-    variance, scale = problem.variance, 1.0
-    fraction = settings.model_error_fraction
-    samples, n = grids.samples, len(problem.time)
-    breadth, exponent = octree.shape(n)
-    exponent *= settings.sharpness
-    residual, total = np.empty(n), np.empty(n)
-
-    def stack(point: Floats) -> float:
-        return float(
-            octree.log_stack(
-                *point, 0.0, problem.east, problem.north, problem.depth, which, problem.time,
-                variance, fraction * scale, breadth, grids.slowness, grids.grid, residual, total,
-            )[0]
-        )  # fmt: skip
-
-    for _ in range(2):
-        octree.search(
-            problem.low, problem.high, exponent, settings.samples, grids.random,
-            problem.east, problem.north, problem.depth, which, problem.time, variance, fraction * scale, breadth,
-            grids.slowness, grids.grid, samples,
-        )  # fmt: skip
-        share = samples[:, 3]
-        mean = share @ samples[:, :3]
-        spread = (samples[:, :3] - mean) * share[:, np.newaxis]
-        covariance = spread.T @ (samples[:, :3] - mean)
-        peak = samples[samples[:, 4].argmax(), :3]
-        peaked = exponent * (stack(peak) - stack(mean))
-        # The mean of a posterior with two peaks may lie where no hypocentre can be.
-        split = peaked > 3.9
-        point = peak.copy() if split or settings.hypocentre == "maximum_likelihood" else mean
-        stack(point)
-        weight, origin = _origin(residual, total, breadth)
-        used = weight >= USED_WEIGHT
-        excess = _excess((residual - origin)[used], total[used])
-        if not settings.rescale_errors or scale > 1.0 or excess < 1.2:
-            break
-        scale = float(np.sqrt(excess))
-        variance = problem.variance * excess
-    own = residual - origin
-    slope = np.empty(3)
-    base = _mean_time(residual, weight, total)
-    step = 0.05
-    for axis in range(3):
-        moved = point.copy()
-        moved[axis] += step if moved[axis] + step <= problem.high[axis] else -step
-        held_residual, held_total = residual.copy(), total.copy()
-        stack(moved)
-        slope[axis] = (_mean_time(residual, weight, held_total) - base) / (moved[axis] - point[axis])
-        residual[:], total[:] = held_residual, held_total
-    time_variance = slope @ covariance @ slope + 1.0 / (weight / total).sum()
-    latitude, longitude = (float(v) for v in problem.frame.to_geographic(point[0], point[1]))
-    first = problem.picks["time"].array[problem.used[0]].to_datetime64()
-    place: dict[str, Any] = {
-        "time": first + np.timedelta64(round(origin * NS_PER_S), "ns"),
-        "time_uncertainty_s": float(np.sqrt(time_variance)),
-        "latitude": latitude,
-        "longitude": (longitude + 180.0) % 360.0 - 180.0,
-        "depth_km": float(point[2]),
-        "rms_s": float(np.sqrt((weight / total * own**2).sum() / (weight / total).sum())),
-        **_shape(covariance),
-    }
-    distance, azimuth = distance_azimuth(
-        latitude, longitude, *(problem.picks[c].to_numpy()[problem.used] for c in ("latitude", "longitude"))
-    )
-    azimuths = np.sort(azimuth[used])
-    gap = np.diff(np.append(azimuths, azimuths[0] + 360.0)).max() if used.any() else 360.0
-    place["azimuthal_gap_deg"] = float(gap)
-    place["nearest_station_km"] = float(distance[used].min())
-    place["n_p"] = int((used & (phases == "P")).sum())
-    place["n_s"] = int((used & (phases == "S")).sum())
-    stations = problem.picks["station"].array[problem.used]
-    networks = problem.picks["network"].array[problem.used]
-    place["n_station"] = len({*zip(networks[used], stations[used])})
-    width = problem.high - problem.low
-    edge = ((samples[:, :3] - problem.low) < 0.01 * width), ((problem.high - samples[:, :3]) < 0.01 * width)
-    touching = np.stack([(share[:, np.newaxis] * side).sum(axis=0) for side in edge])
-    quality, remarks = judge(
-        place,
-        scatter=scale,
-        at_side=float(touching[:, :2].sum() + touching[1, 2]),
-        at_top=float((share * (samples[:, 2] - problem.low[2] < 0.5)).sum()),
-        split=bool(split),
-    )
-    if problem.assumed:
-        remarks.append("some picks state no uncertainty")
-    place["quality"] = quality
-    takeoff = np.array(
-        [
-            float(grids.table(k).takeoff(min(d, grids.table(k).max_distance_km), point[2]))
-            for k, d in zip(which, distance)
-        ]
-    )
-    full = {
-        name: np.full(len(problem.picks), fill)
-        for name, fill in (("residual", np.nan), ("weight", 0.0), ("takeoff", np.nan))
-    }
-    for name, values in (("residual", own), ("weight", weight), ("takeoff", takeoff)):
-        full[name][problem.used] = values
-    return _Solution(problem.picks, problem.event_id, "; ".join(remarks), place, **full)
-
-
-def _origin(residual: Floats, total: Floats, breadth: float) -> tuple[Floats, float]:
-    """Return the share of each arrival in the stack, the largest being 1, and the origin time they agree on."""
-    pair = total[:, np.newaxis] + total
-    kernel = np.exp(-((residual[:, np.newaxis] - residual) ** 2) / (2.0 * breadth * pair))
-    weight = (kernel.sum(axis=1) - 1.0) / (len(residual) - 1)
-    weight = weight / weight.max() if weight.max() > 0 else np.ones(len(residual))
-    return weight, _mean_time(residual, weight, total)
-
-
-def _mean_time(residual: Floats, weight: Floats, total: Floats) -> float:
-    return float((weight * residual / total).sum() / (weight / total).sum())
-
-
-def _excess(residual: Floats, total: Floats) -> float:
-    """Return the variance of the residuals over the stated one, drawn towards 1 when they are few."""
-    prior = 4.0
-    free = max(0, len(residual) - 4)
-    return float((prior + (residual**2 / total).sum()) / (prior + free)) if free else 1.0
+    def _row(self, event: _Event) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "event_id": event.event_id,
+            "velocity_model": self.model.name,
+            "method": METHOD,
+        }
+        found = event.solution
+        if found is None:
+            need = f"{self.settings.minimum_phases} at {self.settings.minimum_stations}"
+            remark = f"{len(event.used)} usable arrivals at {event.n_station} stations; expected {need}"
+            first = np.datetime64(int(self.time[event.picks].min()), "ns")
+            return {**row, "time": first, "quality": "unlocated", "remark": remark}
+        rows = event.used[found.used]
+        azimuth = np.sort(self.azimuth[rows])
+        place: dict[str, Any] = {
+            "latitude": event.latitude,
+            "longitude": event.longitude,
+            "depth_km": float(found.point[2]),
+            **_shape(found.covariance),
+            "rms_s": found.rms_s,
+            "azimuthal_gap_deg": float(np.diff(np.append(azimuth, azimuth[0] + 360.0)).max()),
+            "nearest_station_km": float(self.distance[rows].min()),
+            "n_p": int(self.is_p[rows].sum()),
+            "n_s": int((~self.is_p[rows]).sum()),
+            "n_station": len(np.unique(self.site[rows])),
+        }
+        quality, remarks = judge(
+            place, scatter=found.scatter, at_side=found.at_side, at_top=found.at_top, split=found.split
+        )
+        if self.assumed[event.used].any():
+            remarks.append("some picks state no uncertainty")
+        return {
+            **row,
+            **place,
+            "time": np.datetime64(int(self.time[event.used[0]]) + round(found.origin * NS_PER_S), "ns"),
+            "time_uncertainty_s": found.origin_uncertainty_s,
+            "quality": quality,
+            "remark": "; ".join(remarks),
+        }
 
 
 def _shape(covariance: Floats) -> dict[str, float]:
-    """Return the columns of the events table that hold the covariance [km2], ellipse and depth error."""
+    """Return the columns of the events table that hold covariance [km2], ellipse and depth error [km]."""
     names = ("ee", "en", "ez", "nn", "nz", "zz")
-    values = covariance[np.triu_indices(3)]
     size, axes = np.linalg.eigh(covariance[:2, :2])
+    # 68 % of a normal distribution in the plane lie within this many variances.
     minor, major = np.sqrt(np.maximum(size, 0.0) * -2.0 * np.log(1.0 - 0.68))
-    azimuth = np.degrees(np.arctan2(axes[0, 1], axes[1, 1])) % 180.0
     return {
-        **{f"cov_{n}_km2": float(v) for n, v in zip(names, values)},
+        **{f"cov_{n}_km2": float(v) for n, v in zip(names, covariance[np.triu_indices(3)])},
         "ellipse_major_km": float(major),
         "ellipse_minor_km": float(minor),
-        "ellipse_azimuth_deg": float(azimuth),
+        "ellipse_azimuth_deg": float(np.degrees(np.arctan2(axes[0, 1], axes[1, 1])) % 180.0),
         "depth_uncertainty_km": float(np.sqrt(covariance[2, 2])),
     }
-
-
-def _event(solution: _Solution, model: VelocityModel) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "event_id": solution.event_id,
-        "velocity_model": model.name,
-        "method": METHOD,
-        "remark": solution.remark,
-    }
-    if solution.place is None:
-        return {**row, "time": solution.picks["time"].min(), "quality": "unlocated"}
-    return {**row, **solution.place}
-
-
-def _arrivals(solution: _Solution) -> pd.DataFrame:
-    picks = solution.picks
-    out = picks[[c for c in tables.ARRIVALS.names if c in picks.columns]].copy()
-    out["weight"] = 0.0
-    if solution.place is None:
-        return out
-    out["residual_s"], out["weight"] = solution.residual, solution.weight
-    out["takeoff_deg"] = solution.takeoff
-    known = picks["latitude"].notna().to_numpy()
-    distance, azimuth = distance_azimuth(
-        solution.place["latitude"],
-        solution.place["longitude"],
-        picks["latitude"].to_numpy()[known],
-        picks["longitude"].to_numpy()[known],
-    )
-    for name, values in (("distance_km", distance), ("azimuth_deg", azimuth)):
-        full = np.full(len(picks), np.nan)
-        full[known] = values
-        out[name] = full
-    return out

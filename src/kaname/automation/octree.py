@@ -1,21 +1,24 @@
 """Oct-tree importance sampling of the equal-differential-time likelihood, compiled.
 
-The misfit is that of the differences between arrivals, so that no origin time enters (Zhou 1994; Font et al. 2004;
-Lomax 2005). With residuals ``r = t - T(x)`` and their variances ``v``, over all pairs of arrivals::
+The misfit is that of the differences between arrivals, so that no origin time enters (Zhou 1994; Font et
+al. 2004; Lomax 2005). With residuals ``r = t - T(x)`` of ``n`` arrivals and their variances ``v``, over all
+pairs::
 
-    S(x) = mean_ab [ (v_a + v_b)^-1/2 exp( -(r_a - r_b)^2 / (2 (v_a + v_b)) ) ],    L(x) = S(x)^m
+    S(x) = mean_ab [ (v_a + v_b)^-1/2 exp( -(r_a - r_b)^2 / (2 k (v_a + v_b)) ) ],    L(x) = S(x)^m
 
-A pair that a wrong pick belongs to adds next to nothing wherever the others agree. The exponent ``m`` is chosen in
-`sharpness` so that the posterior is as wide as the scatter of the estimates.
+A pair that a wrong pick belongs to adds next to nothing wherever the others agree. Breadth ``k`` and exponent
+``m`` follow from the number of arrivals alone, see `shape`.
 
-The search goes level by level: all cells that may hold a noticeable part of the probability are split in eight,
-the rest is left (Lomax & Curtis 2001 split one cell at a time, in order of probability). A large cell is judged
-by a likelihood widened by the travel time across the cell, so that a narrow peak between cell centres is not missed.
-Once the probability is spread over enough cells, samples are drawn in proportion to it and weighted by the exact
-likelihood.
+The search goes level by level: every cell that may hold a noticeable part of the probability is split in
+eight, the rest is left (Lomax & Curtis 2001 split one cell at a time, in order of probability). A large cell
+is judged by a likelihood widened by the travel time across it, so that a narrow peak between cell centres is
+not missed. Once the probability is spread over enough cells, samples are drawn in proportion to it and
+weighted by the exact likelihood.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -24,124 +27,184 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 LOG_RANGE = 7.0
-"""Cells whose log likelihood lies this far below the best are left out."""
+"""Cells whose log likelihood lies this far below the best are left out (0.3 % of a normal posterior)."""
 COARSE_RANGE = 0.5
-"""The same for the log of S in cells much larger than the timing errors allow."""
+"""How much smaller ln S may be at the best place's own cell than elsewhere while cells are large."""
 SPREAD = 40.0
-"""Search ends when the probability is spread over this many cells."""
+"""The search ends when the probability is spread over this many cells."""
+LEAST_EFFECTIVE = 0.2
+"""Share of the samples that must be effective; otherwise the cells are split once more."""
 MAX_CELLS = 4096
 SMALLEST_KM = 0.005
+BLOCK = 64
+"""Points evaluated together, so that the innermost loop runs over points and not over few arrivals."""
 
 
-@njit(cache=True, fastmath=True)
-def log_stack(
-    x: float,
-    y: float,
-    z: float,
-    cell_km2: float,
-    east: Floats,
-    north: Floats,
-    depth: Floats,
-    which: NDArray[np.int64],
-    time: Floats,
-    variance: Floats,
-    fraction: float,
-    breadth: float,
-    slowness: NDArray[np.float32],
-    grid: Floats,
-    residual: Floats,
-    total: Floats,
-) -> tuple[float, float]:
-    """Return ``ln S`` at a point, and the share of the cell in the variances; writes residuals and variances.
+class Observations(NamedTuple):
+    """The arrivals of one event in a local frame, and the travel-time tables that predict them.
 
-    ``cell_km2`` is the mean square distance of a cell's points from its centre along one axis; 0 for a point.
-    ``grid`` holds offset and step of the distance nodes, first depth, offset and step of the depth nodes.
+    Parameters
+    ----------
+    east, north, depth
+        Sensors [km], float64 ``(n,)``.
+    time
+        Arrival times less station corrections [s] after any reference, float64 ``(n,)``.
+    variance
+        Of pick and model at no distance [s2], float64 ``(n,)``.
+    fraction
+        Standard error of the travel time as a share of it.
+    which
+        Row of ``slowness`` of each arrival, int64 ``(n,)``.
+    slowness
+        Mean slowness tables [s/km], float32 ``(n_table, n_depth, n_distance)``.
+    grid
+        Offset and step of the distance nodes, first depth, offset and step of the depth nodes.
     """
-    n = len(time)
-    w = (np.sqrt(max(z - grid[2], 0.0) + grid[3]) - np.sqrt(grid[3])) / grid[4]
-    j = min(int(w), slowness.shape[1] - 2)
-    g = w - j
-    root = np.sqrt(grid[0])
-    widened = 0.0
-    for a in range(n):
-        dx, dy, dz = x - east[a], y - north[a], z - depth[a]
-        d2 = dx * dx + dy * dy
-        u = (np.sqrt(np.sqrt(d2) + grid[0]) - root) / grid[1]
-        i = min(int(u), slowness.shape[2] - 2)
-        f = u - i
-        k = which[a]
-        s = (1.0 - g) * ((1.0 - f) * slowness[k, j, i] + f * slowness[k, j, i + 1]) + g * (
-            (1.0 - f) * slowness[k, j + 1, i] + f * slowness[k, j + 1, i + 1]
-        )
-        t = s * np.sqrt(d2 + dz * dz)
-        own = variance[a] + (fraction * t) ** 2
-        cell = s * s * cell_km2
-        residual[a] = time[a] - t
-        total[a] = own + cell
-        widened += cell / (own + cell)
-    stack = 0.0
-    half_k = 0.5 / breadth
-    for a in range(n - 1):
-        r, v = residual[a], total[a]
-        for b in range(a + 1, n):
-            q = 1.0 / (v + total[b])
-            d = r - residual[b]
-            stack += np.sqrt(q) * decay(half_k * d * d * q)
-    return np.log(stack / (0.5 * n * (n - 1)) + 1e-300), widened / n
 
-
-@njit(cache=True, fastmath=True, inline="always")
-def decay(y: float) -> float:
-    """Return ``exp(-y)`` for ``y >= 0`` to 1e-7 of 1, in a form that the compiler vectorises."""
-    q = min(y, 40.0) * (1.0 / 64.0)
-    e = 1.0 / (1.0 + q * (1.0 + q * (0.5 + q * (1.0 / 6.0 + q * (1.0 / 24.0)))))
-    e *= e
-    e *= e
-    e *= e
-    e *= e
-    e *= e
-    return e * e
+    east: Floats
+    north: Floats
+    depth: Floats
+    time: Floats
+    variance: Floats
+    fraction: float
+    which: NDArray[np.int64]
+    slowness: NDArray[np.float32]
+    grid: Floats
 
 
 @njit(cache=True)
 def shape(n: int) -> tuple[float, float]:
-    """Return breadth ``k`` and exponent ``m`` of the likelihood of ``n`` arrivals."""
+    """Return breadth ``k`` and exponent ``m`` of the likelihood of ``n`` Gaussian arrivals.
+
+    A narrow kernel (``k = 1``) shrugs off wrong picks; but while arrivals are few, any three or four that
+    happen to agree somewhere else raise a plateau that holds much of the probability. So the kernel starts
+    broad, close to least squares, and narrows as arrivals get more.
+
+    The exponent makes the posterior as wide as its peak scatters. Write the variance of the residuals as a
+    share ``f`` of the stated one (the four fitted parameters take up the rest). The curvature of ``ln S`` is
+    that of least squares with origin time removed, divided by ``(n - 1) (k + f)``; the variance of the peak,
+    an M-estimator of a U-statistic, exceeds that of least squares by the factor ``scatter``.
+    """
     k = 1.0 + 8.0 / (n - 3.0)
-    free = (n - 4.0) / n
+    f = (n - 4.0) / n
     scatter = (2 * k / (2 * k + 1)) ** 3 * ((2 * k + 1) / (2 * k + 3)) ** 1.5 * ((k + 1) / k) ** 3
-    return k, (n - 1.0) * (k + free) / (1.0 + free * (scatter - 1.0))
+    return k, (n - 1.0) * (k + f) / (1.0 + f * (scatter - 1.0))
+
+
+@njit(cache=True, fastmath=True, error_model="numpy")
+def residuals(
+    points: Floats,
+    cell_km2: float,
+    obs: Observations,
+    residual: NDArray[np.float32],
+    total: NDArray[np.float32],
+    widened: Floats,
+) -> None:
+    """Write residuals without origin time [s] and their variances [s2] at up to `BLOCK` points.
+
+    Parameters
+    ----------
+    points
+        East, north, depth [km], float64 ``(m, >=3)``.
+    cell_km2
+        Mean square distance of a cell's points from its centre along one axis; 0 for points.
+    obs
+        Arrivals and tables.
+    residual, total
+        Results, float32 ``(n, BLOCK)``.
+    widened
+        Mean share of the cell in the variances, float64 ``(BLOCK,)``.
+    """
+    m, n = len(points), len(obs.time)
+    grid, fraction2 = obs.grid, obs.fraction**2
+    root_x, root_z = np.sqrt(grid[0]), np.sqrt(grid[3])
+    last_x, last_z = obs.slowness.shape[2] - 2, obs.slowness.shape[1] - 2
+    row, rise = np.empty(BLOCK, np.int64), np.empty(BLOCK)
+    column, run = np.empty(BLOCK, np.int64), np.empty(BLOCK)
+    straight2 = np.empty(BLOCK)
+    for p in range(m):
+        w = (np.sqrt(max(points[p, 2] - grid[2], 0.0) + grid[3]) - root_z) / grid[4]
+        row[p] = min(int(w), last_z)
+        rise[p] = w - row[p]
+    widened[:] = 0.0
+    for a in range(n):
+        for p in range(m):
+            dx, dy, dz = points[p, 0] - obs.east[a], points[p, 1] - obs.north[a], points[p, 2] - obs.depth[a]
+            d2 = dx * dx + dy * dy
+            u = (np.sqrt(np.sqrt(d2) + grid[0]) - root_x) / grid[1]
+            column[p] = min(int(u), last_x)
+            run[p] = u - column[p]
+            straight2[p] = d2 + dz * dz
+        table, own = obs.slowness[obs.which[a]], obs.variance[a]
+        for p in range(m):
+            j, i, g, f = row[p], column[p], rise[p], run[p]
+            upper = (1.0 - f) * table[j, i] + f * table[j, i + 1]
+            lower = (1.0 - f) * table[j + 1, i] + f * table[j + 1, i + 1]
+            s = (1.0 - g) * upper + g * lower
+            t2 = s * s * straight2[p]
+            cell = s * s * cell_km2
+            v = own + fraction2 * t2 + cell
+            residual[a, p] = obs.time[a] - np.sqrt(t2)
+            total[a, p] = v
+            widened[p] += cell / v
+    widened /= n
+
+
+@njit(cache=True, fastmath=True, error_model="numpy")
+def log_stack(
+    points: Floats, cell_km2: float, breadth: float, obs: Observations, value: Floats, widened: Floats
+) -> None:
+    """Write ``ln S`` at points ``(m, >=3)`` [km] into ``value`` ``(m,)``; see `residuals` for the rest."""
+    n = len(obs.time)
+    residual = np.empty((n, BLOCK), np.float32)
+    total = np.empty((n, BLOCK), np.float32)
+    stack = np.empty(BLOCK, np.float32)
+    share = np.empty(BLOCK)
+    half = np.float32(0.5 / breadth)
+    one, most, sixteenth = np.float32(1.0), np.float32(40.0), np.float32(1.0 / 16.0)
+    c2, c3, c4, c5 = np.float32(0.5), np.float32(1 / 6), np.float32(1 / 24), np.float32(1 / 120)
+    residual[:] = 0.0
+    total[:] = 1.0
+    for start in range(0, len(points), BLOCK):
+        m = min(BLOCK, len(points) - start)
+        residuals(points[start : start + m], cell_km2, obs, residual, total, share)
+        stack[:] = 0.0
+        for a in range(n - 1):
+            for b in range(a + 1, n):
+                for p in range(BLOCK):
+                    q = one / (total[a, p] + total[b, p])
+                    d = residual[a, p] - residual[b, p]
+                    # exp(-y) = (exp(y / 16))^-16: plain arithmetic, which the compiler vectorises.
+                    y = min(half * d * d * q, most) * sixteenth
+                    e = one / (one + y * (one + y * (c2 + y * (c3 + y * (c4 + y * c5)))))
+                    e *= e
+                    e *= e
+                    e *= e
+                    stack[p] += np.sqrt(q) * e * e
+        for p in range(m):
+            value[start + p] = np.log(stack[p] / (0.5 * n * (n - 1)) + 1e-30)
+            widened[start + p] = share[p]
 
 
 @njit(cache=True)
 def search(
     low: Floats,
     high: Floats,
-    exponent: float,
-    n_sample: int,
-    random: Floats,
-    east: Floats,
-    north: Floats,
-    depth: Floats,
-    which: NDArray[np.int64],
-    time: Floats,
-    variance: Floats,
-    fraction: float,
     breadth: float,
-    slowness: NDArray[np.float32],
-    grid: Floats,
+    exponent: float,
+    random: Floats,
+    obs: Observations,
     samples: Floats,
 ) -> tuple[float, int]:
-    """Fill ``samples`` ``(n_sample, 5)`` with east, north, depth [km], weight (sum 1) and log likelihood.
+    """Fill ``samples`` ``(m, 5)`` with east, north, depth [km], weight (sum 1) and log likelihood.
 
+    ``low`` and ``high`` bound the search [km]; ``random`` holds numbers in 0 to 1, float64 ``(m + 1, 3)``.
     Returns the effective number of samples and the number of likelihoods evaluated.
     """
-    n = len(time)
-    residual, total = np.empty(n), np.empty(n)
     side = (high - low).max() / 8.0
     count = np.maximum(2, np.ceil((high - low) / side)).astype(np.int64)
     half = (high - low) / count / 2.0
-    n_cell = count[0] * count[1] * count[2]
-    cells = np.empty((n_cell, 4))
+    cells = np.empty((count.prod(), 3))
     k = 0
     for a in range(count[0]):
         for b in range(count[1]):
@@ -150,43 +213,37 @@ def search(
                 cells[k, 1] = low[1] + (2 * b + 1) * half[1]
                 cells[k, 2] = low[2] + (2 * c + 1) * half[2]
                 k += 1
-    evaluated = 0
-    effective = 0.0
-    for _ in range(40):
-        widened = 0.0
-        best = -np.inf
-        cell_km2 = (half * half).sum() / 6.0
-        for k in range(len(cells)):
-            cells[k, 3], share = log_stack(
-                cells[k, 0], cells[k, 1], cells[k, 2], cell_km2, east, north, depth, which, time,
-                variance, fraction, breadth, slowness, grid, residual, total,
-            )  # fmt: skip
-            if cells[k, 3] > best:
-                best, widened = cells[k, 3], share
+    evaluated, effective = 0, 0.0
+    while True:
+        value, widened = np.empty(len(cells)), np.empty(len(cells))
+        log_stack(cells, (half * half).sum() / 6.0, breadth, obs, value, widened)
         evaluated += len(cells)
-        reach = LOG_RANGE / exponent + COARSE_RANGE * widened
-        keep = cells[cells[:, 3] > best - reach]
+        best = value.argmax()
+        coarse = widened[best]
+        keep = np.flatnonzero(value > value[best] - LOG_RANGE / exponent - COARSE_RANGE * coarse)
         if len(keep) > MAX_CELLS:
-            keep = keep[np.argsort(-keep[:, 3])[:MAX_CELLS]]
-        mass = np.exp(exponent * (keep[:, 3] - best))
+            keep = keep[np.argsort(-value[keep])[:MAX_CELLS]]
+        mass = np.exp(exponent * (value[keep] - value[best]))
         mass /= mass.sum()
-        resolved = 1.0 / (mass * mass).sum() >= SPREAD and widened < 0.4
-        if resolved or half.max() < SMALLEST_KM:
-            effective = _draw(
-                keep, mass, half, exponent, n_sample, random, east, north, depth, which, time,
-                variance, fraction, breadth, slowness, grid, residual, total, samples,
-            )  # fmt: skip
-            evaluated += n_sample
-            if effective > 0.2 * n_sample or half.max() < SMALLEST_KM:
-                break
+        last = half.max() < SMALLEST_KM
+        if last or (coarse < 0.4 and 1.0 / (mass * mass).sum() >= SPREAD):
+            effective = _draw(cells[keep], mass, half, breadth, exponent, random, obs, samples)
+            evaluated += len(samples)
+            if last or effective > LEAST_EFFECTIVE * len(samples):
+                return effective, evaluated
         half = half / 2.0
-        cells = np.empty((8 * len(keep), 4))
-        for k in range(len(keep)):
-            for corner in range(8):
-                for axis in range(3):
-                    sign = 1.0 if (corner >> axis) & 1 else -1.0
-                    cells[8 * k + corner, axis] = keep[k, axis] + sign * half[axis]
-    return effective, evaluated
+        cells = _split(cells[keep], half)
+
+
+@njit(cache=True)
+def _split(cells: Floats, half: Floats) -> Floats:
+    out = np.empty((8 * len(cells), 3))
+    for k in range(len(cells)):
+        for corner in range(8):
+            for axis in range(3):
+                sign = 1.0 if (corner >> axis) & 1 else -1.0
+                out[8 * k + corner, axis] = cells[k, axis] + sign * half[axis]
+    return out
 
 
 @njit(cache=True)
@@ -194,39 +251,27 @@ def _draw(
     cells: Floats,
     mass: Floats,
     half: Floats,
-    exponent: float,
-    n_sample: int,
-    random: Floats,
-    east: Floats,
-    north: Floats,
-    depth: Floats,
-    which: NDArray[np.int64],
-    time: Floats,
-    variance: Floats,
-    fraction: float,
     breadth: float,
-    slowness: NDArray[np.float32],
-    grid: Floats,
-    residual: Floats,
-    total: Floats,
+    exponent: float,
+    random: Floats,
+    obs: Observations,
     samples: Floats,
 ) -> float:
+    n = len(samples)
+    proposed = np.empty(n)
     # Systematic resampling: one random offset, then even steps through the cumulative probability.
     cell, passed = 0, mass[0]
-    for k in range(n_sample):
-        due = (k + random[0, 0]) / n_sample
-        while passed < due and cell < len(cells) - 1:
+    for k in range(n):
+        while passed < (k + random[0, 0]) / n and cell < len(cells) - 1:
             cell += 1
             passed += mass[cell]
+        proposed[k] = mass[cell]
         for axis in range(3):
             samples[k, axis] = cells[cell, axis] + (2.0 * random[k + 1, axis] - 1.0) * half[axis]
-        value, _ = log_stack(
-            samples[k, 0], samples[k, 1], samples[k, 2], 0.0, east, north, depth, which, time,
-            variance, fraction, breadth, slowness, grid, residual, total,
-        )  # fmt: skip
-        samples[k, 4] = exponent * value
-        samples[k, 3] = samples[k, 4] - np.log(mass[cell])
-    weight = np.exp(samples[:, 3] - samples[:, 3].max())
-    weight /= weight.sum()
-    samples[:, 3] = weight
-    return 1.0 / (weight * weight).sum()
+    value, widened = np.empty(n), np.empty(n)
+    log_stack(samples, 0.0, breadth, obs, value, widened)
+    samples[:, 4] = exponent * value
+    weight = samples[:, 4] - np.log(proposed)
+    weight = np.exp(weight - weight.max())
+    samples[:, 3] = weight / weight.sum()
+    return float(1.0 / (samples[:, 3] ** 2).sum())

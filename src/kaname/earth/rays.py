@@ -1,10 +1,10 @@
 """First arrivals through flat layers: direct ray and head waves, each exact.
 
-In layers of constant speed the travel time of a ray of slowness p is ``T = p X + tau(p)``. The direct ray is
-found by Newton's method on the tangent of its flattest angle, on which X grows monotonically and concave, so that
-the iteration cannot overshoot; a head wave has the slowness of the interface it runs along. Where thin layers
-stand for a gradient, the head waves stand for the rays that turn in it: each runs with the speed at its own depth,
-which makes the error one of second order in the thickness.
+In layers of constant speed the travel time of a ray of slowness p is ``T = p X + tau(p)``. The direct ray
+is found by Newton's method on the tangent of its flattest angle, on which X grows monotonically and concave,
+so that the iteration cannot overshoot; a head wave has the slowness of the interface it runs along. Where
+thin layers stand for a gradient, the head waves stand for the rays that turn in it: each runs with the speed
+at its own depth, which makes the error one of second order in the thickness.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 @njit(cache=True)
 def _layer(tops: Floats, depth: float) -> int:
     # The layer whose top is the last one at or above the depth; the first layer reaches up without end.
-    return max(0, np.searchsorted(tops, depth, side="right") - 1)
+    return max(0, int(np.searchsorted(tops, depth, side="right")) - 1)
 
 
 @njit(cache=True)
@@ -136,7 +136,7 @@ def _head(
 ) -> None:
     slowness = 1.0 / along
     intercept, critical = 0.0, 0.0
-    for depth, is_source in ((source_depth, True), (sensor_depth, False)):
+    for depth in (source_depth, sensor_depth):
         upper, lower = min(depth, interface), max(depth, interface)
         for j in range(_layer(tops, upper), _layer(tops, lower) + 1):
             h = _thickness(tops, j, upper, lower)

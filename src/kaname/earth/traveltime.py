@@ -3,7 +3,8 @@
 The Earth is one-dimensional below the network. A flat model is taken as it stands (distances along the
 surface, no curvature); a spherical one goes through the Earth-flattening transformation
 ``z' = R ln(R / (R - z))``, ``v' = v R / (R - z)`` (Mueller 1985, Gerver & Markushevich 1966), which keeps the
-times of all rays. Sensors stand at their own elevation or burial depth; the uppermost speed reaches up to them.
+times of all rays. Sensors stand at their own elevation or burial depth; the uppermost speed reaches up to
+them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,9 @@ _THICKEST_KM = 2.0
 _SPEED_STEP = 0.002
 
 # Grid nodes are even in sqrt(distance + offset): fine near the sensor, coarse far away.
-DISTANCE_OFFSET, DISTANCE_STEP = 1.0, 0.05
-DEPTH_OFFSET, DEPTH_STEP = 4.0, 0.06
+DISTANCE_NODES = (1.0, 0.05)
+"""Offset and step."""
+DEPTH_NODES = (4.0, 0.06)
 
 Floats = NDArray[np.float64]
 
@@ -46,13 +49,13 @@ def flatten_depth(depth_km: ArrayLike) -> Floats:
 
 
 def layers(model: VelocityModel, *, phase: Phase) -> tuple[Floats, Floats, Floats]:
-    """Return what stands for ``model`` in flat layers: tops [km], speeds, and speeds just below the tops [km/s]."""
+    """Return ``model`` as flat layers: tops [km], speeds, and speeds just below the tops [km/s]."""
     nodes, speed = model.depth_km, model.speed(model.depth_km, phase=phase)
     if model.interpolation == "constant" and model.earth == "flat":
         return nodes.copy(), speed, speed
     tops: list[float] = []
     middles: list[float] = []
-    for top, bottom in zip(nodes[:-1], nodes[1:]):
+    for top, bottom in pairwise(nodes):
         if bottom <= top:
             continue
         inside = model.speed([top, np.nextafter(bottom, top)], phase=phase)
@@ -165,7 +168,7 @@ class TravelTimeTable:
         )
         path = None
         if cache is not None:
-            grid = (DISTANCE_OFFSET, DISTANCE_STEP, DEPTH_OFFSET, DEPTH_STEP, _THICKEST_KM, _SPEED_STEP)
+            grid = (*DISTANCE_NODES, *DEPTH_NODES, _THICKEST_KM, _SPEED_STEP)
             key = repr((TABLE_VERSION, model.key, *frame, *grid))
             path = cache / f"{phase}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
             stored = _load(path)
@@ -200,7 +203,7 @@ class TravelTimeTable:
         corners = np.stack([a[j, i], a[j, i + 1], a[j + 1, i], a[j + 1, i + 1]])
         share = np.stack([(1 - f) * (1 - g), f * (1 - g), (1 - f) * g, f * g])
         nearest = np.take_along_axis(corners, share.argmax(axis=0)[np.newaxis], axis=0)[0]
-        return np.where(np.ptp(corners, axis=0) > 15.0, nearest, (corners * share).sum(axis=0))
+        return np.asarray(np.where(np.ptp(corners, axis=0) > 15.0, nearest, (corners * share).sum(axis=0)))
 
     def _cell(self, x: Floats, z: Floats) -> tuple[Any, Floats, Any, Floats]:
         inside = (x >= 0) & (x <= self.max_distance_km) & (z >= self.min_depth_km) & (z <= self.max_depth_km)
@@ -210,25 +213,28 @@ class TravelTimeTable:
                 f"distance {x.ravel()[k]:g} km, depth {z.ravel()[k]:g} km lie outside the table "
                 f"(0 to {self.max_distance_km:g} km, {self.min_depth_km:g} to {self.max_depth_km:g} km)"
             )
-        u = (np.sqrt(x + DISTANCE_OFFSET) - np.sqrt(DISTANCE_OFFSET)) / DISTANCE_STEP
-        w = (np.sqrt(z - self.min_depth_km + DEPTH_OFFSET) - np.sqrt(DEPTH_OFFSET)) / DEPTH_STEP
+        u, w = _index(x, *DISTANCE_NODES), _index(z - self.min_depth_km, *DEPTH_NODES)
         i = np.minimum(u.astype(int), self.slowness.shape[1] - 2)
         j = np.minimum(w.astype(int), self.slowness.shape[0] - 2)
         return i, u - i, j, w - j
 
 
+def _index(value: Any, offset: float, step: float) -> Any:
+    return (np.sqrt(value + offset) - np.sqrt(offset)) / step
+
+
 def _nodes(extent: float, offset: float, step: float) -> Floats:
-    n = int(np.ceil((np.sqrt(extent + offset) - np.sqrt(offset)) / step)) + 1
+    n = int(np.ceil(_index(extent, offset, step))) + 1
     return np.asarray((np.sqrt(offset) + step * np.arange(max(n, 2))) ** 2 - offset)
 
 
 def _compute(
     model: VelocityModel, phase: Phase, sensor: float, distance: float, top: float, bottom: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    x = _nodes(distance, DISTANCE_OFFSET, DISTANCE_STEP)
-    z = top + _nodes(bottom - top, DEPTH_OFFSET, DEPTH_STEP)
+    x = _nodes(distance, *DISTANCE_NODES)
+    z = top + _nodes(bottom - top, *DEPTH_NODES)
     stack = layers(model, phase=phase)
-    source, receiver = z, np.float64(sensor)
+    source, receiver = z, np.asarray(sensor)
     if model.earth == "spherical":
         source, receiver = flatten_depth(z), flatten_depth(sensor)
     time, takeoff = np.empty((len(z), len(x))), np.empty((len(z), len(x)))
@@ -237,12 +243,6 @@ def _compute(
     local = 1.0 / float(model.speed(sensor, phase=phase))
     slowness = np.where(straight > 1e-6, time / np.maximum(straight, 1e-6), local)
     return slowness.astype(np.float32), takeoff.astype(np.float32)
-
-
-def default_cache() -> Path:
-    """Return the folder where travel-time tables are kept unless another is named."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "kaname" / "traveltime"
 
 
 def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:

@@ -7,6 +7,7 @@ import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -254,7 +255,7 @@ def _parse_seisan(lines: list[str], source: Path) -> dict[str, Any]:
         elif blocks[-1]:
             blocks.append([])
     blocks = [b for b in blocks if b]
-    for layers, control in zip(blocks[:-1], blocks[1:]):
+    for layers, control in pairwise(blocks):  # noqa: B007
         if all(_is_seisan_layer(line) for _, line in layers):
             break
     else:
