@@ -211,7 +211,7 @@ def measure(onset: Onset, phase: str) -> Measured | None:
     trace = onset.samples[1][list(rows)]
     before = trace[:, max(0, sample - round(0.5 * rate)) : sample].var()
     after = trace[:, sample : sample + max(2, round(0.3 * rate))].var()
-    snr = 10 * np.log10(max(after, 1e-30) / max(before, 1e-30))
+    snr = 10 * np.log10(max(after, 1e-60) / max(before, 1e-60))
     return Measured(sample, float(spread / rate), float(snr), rows)
 
 
@@ -233,7 +233,7 @@ def strongest(onset: Onset, measured: Measured) -> int:
     """Return the row with the largest rise of amplitude across the onset time."""
     trace = onset.samples[1]
     gain = [
-        trace[r, measured.sample :].var() / max(trace[r, : measured.sample].var(), 1e-30)
+        trace[r, measured.sample :].var() / max(trace[r, : measured.sample].var(), 1e-60)
         for r in measured.rows
     ]
     return measured.rows[int(np.argmax(gain))]

@@ -165,4 +165,5 @@ def _find(name: str) -> Callable[..., Picker]:
 
 
 def _load() -> None:
-    from kaname.automation.pick import classical  # noqa: F401  (importing registers the picker)
+    # Importing registers them; what they need beyond our own dependencies they import when they are made.
+    from kaname.automation.pick import classical, pickerxl, seisbench  # noqa: F401
