@@ -25,7 +25,7 @@ BEFORE_FRAMES = 600
 AFTER_FRAMES = 64
 """Frames from an onset on that `evidence` looks at."""
 
-_FLOOR = 1e-30
+_FLOOR = 1e-60
 
 
 def octave_bands(sampling_rate: float) -> list[tuple[float, float]]:

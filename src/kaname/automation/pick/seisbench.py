@@ -62,8 +62,8 @@ class SeisBenchPicker(NetworkPicker):
         name, _, weights = variant.partition("/")
         if name.lower() not in MODELS or not weights:
             raise InputError(
-                "a SeisBench picker is called seisbench:MODEL/WEIGHTS, such as seisbench:phasenet/stead, with "
-                f"MODEL one of {', '.join(MODELS)}; found 'seisbench:{variant}'"
+                "a SeisBench picker is called seisbench:MODEL/WEIGHTS, such as seisbench:phasenet/stead; "
+                f"MODEL is one of {', '.join(MODELS)}; found 'seisbench:{variant}'"
             )
         super().__init__(f"seisbench:{variant}", SeisBenchNetwork(_load(name.lower(), weights)), settings)
 
