@@ -210,25 +210,38 @@ def table(rows: Iterable[dict[str, Any]], schema: Schema) -> pd.DataFrame:
     return validate(pd.DataFrame(rows), schema) if rows else empty(schema)
 
 
-def misfits(row: Mapping[str, Any], schema: Schema) -> list[str]:
-    """Say which values of a row are missing or out of bounds; with an empty list `table` takes the row.
+def sift(row: Mapping[str, Any], schema: Schema) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return a row that `table` takes, and what was wrong with the one given.
 
-    A reader asks this row by row, so that one bad row becomes one failure and not the loss of its file.
+    Optional values that are out of bounds are taken out; without a required one there is no row (``None``). A
+    reader uses it so that one bad value becomes one failure and not the loss of a file.
     """
+    kept: dict[str, Any] | None = dict(row)
     wrong = []
     for column in schema.columns:
         value = row.get(column.name, column.missing)
-        if pd.isna(value) or value == "":
-            if column.required:
-                wrong.append(f"{column.name} is missing")
-        elif column.choices and value not in column.choices:
-            wrong.append(f"{column.name} is {value!r}, expected one of {column.choices}")
-        elif column.dtype in ("float", "int"):
-            low = -np.inf if column.low is None else column.low
-            high = np.inf if column.high is None else column.high
-            if not low <= float(value) <= high:
-                wrong.append(f"{column.name} is {value}, expected {low} to {high} {column.unit}".rstrip())
-    return wrong
+        fault = _fault(value, column)
+        if not fault:
+            continue
+        wrong.append(fault)
+        if column.required:
+            kept = None
+        elif kept is not None:
+            kept[column.name] = column.missing
+    return kept, wrong
+
+
+def _fault(value: Any, column: Column) -> str:
+    if pd.isna(value) or value == "":
+        return f"{column.name} is missing" if column.required else ""
+    if column.choices and value not in column.choices:
+        return f"{column.name} is {value!r}, expected one of {column.choices}"
+    if column.dtype in ("float", "int"):
+        low = -np.inf if column.low is None else column.low
+        high = np.inf if column.high is None else column.high
+        if not low <= float(value) <= high:
+            return f"{column.name} is {value}, expected {low} to {high} {column.unit}".rstrip()
+    return ""
 
 
 def concat(tables: Iterable[pd.DataFrame], schema: Schema) -> pd.DataFrame:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from kaname.core.errors import FormatError, KanameError, NotFoundError
 from kaname.core.geo import distance_azimuth
-from kaname.core.tables import STATIONS, misfits, read_table, table
+from kaname.core.tables import STATIONS, sift, read_table, table
 from kaname.core.time import as_time
 from kaname.formats import seisan
 from kaname.formats.foreign import foreign, plugin, recognise
@@ -232,13 +232,12 @@ def _usable(
 ) -> list[dict[str, Any]]:
     usable = []
     for row in rows:
-        wrong = misfits(row, STATIONS)
+        kept, wrong = sift(row, STATIONS)
         if wrong:
-            _fail(
-                failures, _name(row), "InputError", f"left out, {path} states it wrongly: {'; '.join(wrong)}"
-            )
-        else:
-            usable.append(row)
+            effect = "left out" if kept is None else "taken without"
+            _fail(failures, _name(row), "InputError", f"{effect}: {'; '.join(wrong)}, in {path}")
+        if kept is not None:
+            usable.append(kept)
     return usable
 
 

@@ -1,0 +1,122 @@
+"""Catalogues in and out: QuakeML, Nordic, CSV and Parquet; and in, whatever else ObsPy reads."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kaname.core.errors import FormatError, InputError, KanameError, NotFoundError, StorageError
+from kaname.core.tables import ARRIVALS, EVENTS, PICKS, concat, read_table, validate
+from kaname.formats import nordic
+from kaname.formats.eventset import EventSet, failure
+from kaname.formats.foreign import foreign, plugin, recognise
+from kaname.formats.quakeml import to_catalog
+from kaname.formats.quakeml_reading import from_catalog
+
+__all__ = ["EventSet", "from_catalog", "read_events", "to_catalog", "write_events"]
+
+_KEEP_IDENTIFIERS = frozenset({"QUAKEML", "SCML", "SC3ML"})
+"""Formats in which events and picks have identifiers; for the others ObsPy draws them at random."""
+
+
+def read_events(paths: str | PathLike[str] | Sequence[str | PathLike[str]]) -> EventSet:
+    """Read events from one file or several, in whatever mix of formats.
+
+    CSV and Parquet files hold the events table; the others give arrivals and picks as well, see
+    `kaname.formats.quakeml_reading.from_catalog`. An event whose identifier has been read before is a
+    failure.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such file.
+    FormatError
+        When no file holds an event.
+    """
+    tables: dict[str, list[pd.DataFrame]] = {"events": [], "arrivals": [], "picks": []}
+    failures: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for path in map(Path, [paths] if isinstance(paths, (str, PathLike)) else paths):
+        if not path.is_file():
+            raise NotFoundError(f"no such file: {path}; expected events (QuakeML, Nordic, CSV, ...)")
+        try:
+            read = _read(path)
+        except (KanameError, OSError) as error:
+            failures.append(failure(path, type(error).__name__, str(error)))
+            continue
+        failures += read.failures
+        again = read.events["event_id"].isin(seen)
+        for event_id in read.events.loc[again, "event_id"]:
+            failures.append(failure(path, "InputError", f"event {event_id} has been read before; left out"))
+        fresh = set(read.events.loc[~again, "event_id"])
+        seen |= fresh
+        tables["events"].append(read.events[~again])
+        tables["arrivals"].append(read.arrivals[read.arrivals["event_id"].isin(fresh)])
+        tables["picks"].append(read.picks[~read.picks["pick_id"].isin(_picks_of(read, again))])
+    events = concat(tables["events"], EVENTS)
+    if not len(events):
+        reasons = "; ".join(f["message"] for f in failures) or "the files given hold none"
+        raise FormatError(f"no events could be read: {reasons}")
+    return EventSet(events, concat(tables["arrivals"], ARRIVALS), concat(tables["picks"], PICKS), failures)
+
+
+def _picks_of(read: EventSet, chosen: pd.Series) -> set[str]:
+    ids = read.events.loc[chosen, "event_id"]
+    return set(read.arrivals.loc[read.arrivals["event_id"].isin(ids), "pick_id"])
+
+
+def _read(path: Path) -> EventSet:
+    if path.suffix.lower() in (".csv", ".parquet"):
+        return EventSet(read_table(path, EVENTS))
+    form = recognise(path, "event")
+    if form is None:
+        raise FormatError(f"{path} is of no known catalogue format; expected QuakeML, Nordic, CSV or Parquet")
+    with foreign(path, form) as warned:
+        catalog = plugin("event", form, "readFormat")(str(path))
+        read = from_catalog(catalog, name=None if form in _KEEP_IDENTIFIERS else path.name)
+    warnings = [failure(path, "Warning", f"ObsPy ({form}) warns: {message}") for message in warned]
+    refused = [{**row, "subject": f"{path} {row['subject']}"} for row in read.failures]
+    return replace(read, failures=warnings + refused)
+
+
+def write_events(read: EventSet, path: str | PathLike[str]) -> Path:
+    """Write a catalogue in the format of the file's ending, in one atomic rename.
+
+    ``.xml`` and ``.quakeml`` give QuakeML 1.2, ``.csv`` the events table with the unit in the column names,
+    and ``.nordic``, ``.out`` and ``.S201309`` (any S and six digits) Nordic as SEISAN reads it.
+
+    Raises
+    ------
+    InputError
+        When the ending is none of these.
+    SchemaError
+        When a table breaks its schema.
+    StorageError
+        When the disk refuses; the previous file, if any, is untouched.
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    ending = target.suffix.lower()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if ending in (".xml", ".quakeml"):
+            to_catalog(read.events, read.arrivals, read.picks).write(str(partial), format="QUAKEML")
+        elif ending == ".csv":
+            # Quoted text keeps a # in a remark from being read as the start of a comment.
+            validate(read.events, EVENTS).to_csv(partial, index=False, quoting=csv.QUOTE_NONNUMERIC)
+        elif ending in (".nordic", ".out") or (ending[1:2] == "s" and ending[2:].isdigit()):
+            partial.write_text(nordic.write(read.events, read.arrivals, read.picks), encoding="ascii")
+        else:
+            raise InputError(f"{target} names no catalogue format; expected .xml, .csv or .nordic")
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
+    return target

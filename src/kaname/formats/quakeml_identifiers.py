@@ -1,0 +1,66 @@
+"""QuakeML identifiers and comments that carry what is Kaname's own.
+
+An identifier of ours becomes ``smi:local/kaname/KIND/IDENTIFIER``, with what QuakeML does not allow written
+as ``~`` and two hexadecimal digits, so that it survives a round trip; one that is QuakeML's already stays.
+What QuakeML has no place for stands in comments ``name: value``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from kaname.core.tables import EVENTS, PICKS, Schema
+
+EVENT_NOTES = (EVENTS, ("quality", "similarity", "similar_to", "n_p", "n_s", "remark"))
+PICK_NOTES = (PICKS, ("probability", "snr_db"))
+_OWN = "smi:local/kaname/"
+_QUAKEML = r"(smi|quakeml):[\w.\-*()~']{3,}/.+"
+_RANDOM = r"smi:local/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
+def to_resource(kind: str, identifier: str) -> Any:
+    """Return the ObsPy ``ResourceIdentifier`` of one of our identifiers."""
+    from obspy.core.event import ResourceIdentifier
+
+    if re.fullmatch(_QUAKEML, identifier) and not identifier.startswith(_OWN):
+        return ResourceIdentifier(identifier)
+    coded = re.sub(
+        r"[^A-Za-z0-9._/-]", lambda m: "".join(f"~{b:02x}" for b in m[0].encode("utf-8")), identifier
+    )
+    return ResourceIdentifier(f"{_OWN}{kind}/{coded}")
+
+
+def from_resource(resource: Any, made_up: str = "") -> str:
+    """Return our identifier; with ``made_up``, that instead of none and of one that ObsPy drew at random."""
+    text = "" if resource is None else str(resource.id)
+    if text.startswith(_OWN):
+        coded = text.removeprefix(_OWN).partition("/")[2]
+        return re.sub(r"(~[0-9a-f]{2})+", lambda m: bytes.fromhex(m[0].replace("~", "")).decode(), coded)
+    return made_up if made_up and (not text or re.fullmatch(_RANDOM, text)) else text
+
+
+def to_comments(row: Any, notes: tuple[Schema, Iterable[str]]) -> list[Any]:
+    """Return ObsPy comments with the named values of a row, the unknown ones left out."""
+    from obspy.core.event import Comment
+
+    schema, names = notes
+    stated = ((name, getattr(row, name)) for name in names)
+    return [
+        Comment(text=f"{name}: {value}", force_resource_id=False)
+        for name, value in stated
+        if not (pd.isna(value) or value == schema[name].missing)
+    ]
+
+
+def from_comments(owner: Any, notes: tuple[Schema, Iterable[str]]) -> dict[str, Any]:
+    """Return the named values from the comments of an ObsPy object of ours; others' comments are not ours."""
+    schema, names = notes
+    if not str(owner.resource_id).startswith(_OWN):
+        return {}
+    convert: dict[str, Any] = {"float": float, "int": int, "string": str}
+    stated = (comment.text.partition(": ") for comment in owner.comments if comment.text)
+    return {name: convert[schema[name].dtype](value) for name, _, value in stated if name in names}
