@@ -45,9 +45,7 @@ def _network(
             )
             log_a = magnitude + term + float(settings.log_a0(np.hypot(distance, 8.0)))
             log_a += random.normal(0, noise)
-            amplitudes.append(
-                Amplitude(event_id, "XX", f"S{j}", "", 10**log_a, bool(calibrated[j]), 10.0)
-            )
+            amplitudes.append(Amplitude(event_id, "XX", f"S{j}", "", 10**log_a, bool(calibrated[j]), 10.0))
     return (
         tables.table(events, tables.EVENTS),
         tables.table(arrivals, tables.ARRIVALS),

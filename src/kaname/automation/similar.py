@@ -38,7 +38,7 @@ class SimilaritySettings(Settings):
     before_s: float = Field(0.3, ge=0, description="seconds of template before the P onset [s]")
     length_s: float = Field(4.0, gt=0, description="shortest template; S is always included [s]")
     minimum_correlation: float = Field(
-        0.3, gt=0, lt=1, description="least network correlation for a new event"
+        0.15, gt=0, lt=1, description="least network correlation for a new event"
     )
     minimum_mad: float = Field(
         10.0, gt=0, description="least network correlation for a new event, in median absolute deviations"

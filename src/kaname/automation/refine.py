@@ -1,0 +1,269 @@
+"""Second look at a located event: gather the picks that belong to it after all, and judge what stays.
+
+An associator sees picks one by one through coarse travel times. Once an event is located, its arrivals are
+known to a fraction of a second everywhere, and picks it left out (or mistook: the S onset on a single
+vertical component is picked as P) can be told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from kaname.core import tables
+from kaname.core.config import Settings
+from kaname.core.errors import NotFoundError
+from kaname.core.geo import distance_azimuth
+from kaname.core.time import NS_PER_S
+from kaname.earth.traveltime import TravelTimeTable
+from kaname.earth.velocity import Phase, VelocityModel
+from kaname.formats.stations import Stations
+
+
+class RefineSettings(Settings):
+    """Which picks are added to a located event, and which events are believed."""
+
+    tolerance_s: float = Field(0.4, gt=0, description="largest misfit of a pick that is added [s]")
+    tolerance_fraction: float = Field(
+        0.03, ge=0, lt=1, description="further misfit allowed, share of the travel time"
+    )
+    relabel: bool = Field(True, description="take a P pick at the time of S for S where the station has none")
+    rounds: int = Field(2, ge=0, description="how often picks are gathered and the event located anew")
+    minimum_used: int = Field(5, ge=3, description="least number of arrivals that fit a believed event")
+    minimum_stations: int = Field(4, ge=2, description="least number of stations whose arrivals fit")
+    minimum_seen: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="least share of the recording stations within its reach that must see an event",
+    )
+    maximum_rms_s: float = Field(0.5, gt=0, description="largest residual of a believed event [s]")
+
+
+LEAST_WEIGHT = 0.1
+"""An arrival with a smaller share in its solution does not fit."""
+SECONDARY_WIDENING = 2.0
+"""An S that was picked as P is timed by the wrong rules: its uncertainty is widened by this."""
+
+
+def gather(
+    events: pd.DataFrame,
+    arrivals: pd.DataFrame,
+    picks: pd.DataFrame,
+    stations: pd.DataFrame,
+    model: VelocityModel,
+    settings: RefineSettings,
+    *,
+    cache: Path | None = None,
+) -> pd.DataFrame:
+    """Return the arrivals of located events with the picks that fit them added, ready to locate anew.
+
+    Each pick goes to the event it fits best, in the order of misfit; a station gets one arrival of each
+    phase. Arrivals that the location gave no weight are given up, so that a better pick may take the place.
+
+    Parameters
+    ----------
+    events, arrivals
+        What `kaname.automation.locate.locate` returned.
+    picks, stations
+        Tables of `kaname.core.tables`.
+    model
+        Velocity model of the location.
+    settings
+        Tolerances.
+    cache
+        Folder for travel-time tables; ``None`` computes them anew.
+
+    Returns
+    -------
+    DataFrame
+        ``event_id`` and the columns of the ``picks`` table.
+    """
+    located = events[events["latitude"].notna()]
+    origin = located.set_index("event_id")["time"]
+    travel_s = (arrivals["time"] - arrivals["event_id"].map(origin)).dt.total_seconds()
+    limit = settings.tolerance_s + settings.tolerance_fraction * travel_s
+    kept = arrivals[(arrivals["weight"] >= LEAST_WEIGHT) & (arrivals["residual_s"].abs() <= limit)]
+    base = _with_picks(kept, picks)
+    free = picks[~picks["pick_id"].isin(base["pick_id"])]
+    candidates = _candidates(located, free, stations, model, settings, cache)
+    taken = set(zip(base["event_id"], base["network"], base["station"], base["phase"]))
+    used: set[str] = set()
+    added = []
+    for row in candidates.sort_values(["misfit", "event_id", "pick_id"], kind="stable").itertuples():
+        place = (row.event_id, row.network, row.station, row.as_phase)
+        if row.pick_id in used or place in taken:
+            continue
+        used.add(row.pick_id)
+        taken.add(place)
+        added.append((row.event_id, row.pick_id, row.as_phase))
+    extra = pd.DataFrame(added, columns=["event_id", "pick_id", "as_phase"]).merge(picks, on="pick_id")
+    relabelled = extra["as_phase"] != extra["phase"]
+    extra.loc[relabelled, "time_uncertainty_s"] *= SECONDARY_WIDENING
+    extra["phase"] = extra["as_phase"]
+    rest = _with_picks(arrivals[~arrivals["event_id"].isin(located["event_id"])], picks)
+    columns = ["event_id", *tables.PICKS.names]
+    whole = pd.concat([base[columns], extra[columns], rest[columns]], ignore_index=True)
+    return whole.sort_values(["event_id", "time", "pick_id"], ignore_index=True)
+
+
+def _with_picks(arrivals: pd.DataFrame, picks: pd.DataFrame) -> pd.DataFrame:
+    """The picks of arrivals, with the phase that the arrival says."""
+    own = arrivals[["event_id", "pick_id", "phase", "time_uncertainty_s"]]
+    return own.merge(picks.drop(columns=["phase", "time_uncertainty_s"]), on="pick_id", how="inner")
+
+
+def _candidates(
+    events: pd.DataFrame,
+    picks: pd.DataFrame,
+    stations: pd.DataFrame,
+    model: VelocityModel,
+    settings: RefineSettings,
+    cache: Path | None,
+) -> pd.DataFrame:
+    """All pairs of an event and a free pick that fit; ``misfit`` is in units of the tolerance."""
+    known = Stations(stations)
+    depth_km = events["depth_km"].to_numpy()
+    origin = events["time"].to_numpy("datetime64[ns]").astype(np.int64) / NS_PER_S
+    ids = events["event_id"].to_numpy()
+    found = []
+    timetables: dict[tuple[Phase, float], TravelTimeTable] = {}
+    for (network, station), own in picks.groupby(["network", "station"], sort=True):
+        first = own.iloc[0]
+        try:
+            place = known.at(str(network), str(station), first["location"], first["time"].to_datetime64())
+        except NotFoundError:
+            continue  # the associator has reported it
+        distance, _ = distance_azimuth(
+            place["latitude"],
+            place["longitude"],
+            events["latitude"].to_numpy(),
+            events["longitude"].to_numpy(),
+        )
+        sensor_km = round(float(np.nan_to_num(place["sensor_depth_m"] - place["elevation_m"])) / 1e3, 1)
+        for phase, as_phase in (("P", "P"), ("S", "S"), *((("P", "S"),) if settings.relabel else ())):
+            rows = own[own["phase"] == phase].sort_values("time")
+            if rows.empty:
+                continue
+            travel_s = _travel(timetables, model, as_phase, sensor_km, distance, depth_km, cache)
+            onset = rows["time"].to_numpy("datetime64[ns]").astype(np.int64) / NS_PER_S
+            limit = settings.tolerance_s + settings.tolerance_fraction * travel_s
+            low = np.searchsorted(onset, origin + travel_s - limit)
+            high = np.searchsorted(onset, origin + travel_s + limit, side="right")
+            for i in np.flatnonzero(high > low):
+                for j in range(low[i], high[i]):
+                    misfit = abs(onset[j] - origin[i] - travel_s[i]) / limit[i]
+                    # An S taken for what it was picked as goes before one that is relabelled.
+                    misfit += 1.0 if phase != as_phase else 0.0
+                    found.append((ids[i], rows["pick_id"].iloc[j], network, station, as_phase, misfit))
+    return pd.DataFrame(found, columns=["event_id", "pick_id", "network", "station", "as_phase", "misfit"])
+
+
+def _travel(
+    timetables: dict[tuple[Phase, float], TravelTimeTable],
+    model: VelocityModel,
+    phase: Phase,
+    sensor_km: float,
+    distance_km: np.ndarray,
+    depth_km: np.ndarray,
+    cache: Path | None,
+) -> np.ndarray:
+    key = (phase, sensor_km)
+    if key not in timetables or timetables[key].max_distance_km < distance_km.max():
+        timetables[key] = TravelTimeTable.build(
+            model,
+            phase=phase,
+            sensor_depth_km=sensor_km,
+            max_distance_km=float(np.ceil(max(distance_km.max(), 100.0) / 100.0) * 100.0),
+            min_depth_km=-10.0,
+            max_depth_km=max(100.0, float(depth_km.max())),
+            cache=cache,
+        )
+    return timetables[key].time(distance_km, depth_km)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Events that are believed, and those that are not with the reason."""
+
+    events: pd.DataFrame
+    arrivals: pd.DataFrame
+    rejected: pd.DataFrame
+    """``event_id``, ``time``, ``n_p``, ``n_s``, ``reason``."""
+
+
+def believe(
+    events: pd.DataFrame,
+    arrivals: pd.DataFrame,
+    stations: pd.DataFrame,
+    spans: pd.DataFrame,
+    settings: RefineSettings,
+) -> Verdict:
+    """Tell earthquakes from chance coincidences of picks.
+
+    A real event is seen by most of the stations that recorded nearer than its farther arrivals; a chance
+    coincidence is scattered over the network, fits badly, or rests on a few picks.
+
+    Parameters
+    ----------
+    events, arrivals
+        Located events and their arrivals.
+    stations
+        The ``stations`` table.
+    spans
+        When which station recorded: ``network``, ``station``, ``start``, ``end``.
+    settings
+        Thresholds.
+    """
+    known = Stations(stations)
+    reasons: dict[str, str] = {}
+    grouped = dict(list(arrivals.groupby("event_id")))
+    for event in events.itertuples():
+        own = grouped.get(event.event_id, arrivals.iloc[:0])
+        used = own[own["weight"] >= LEAST_WEIGHT]
+        n_station = len(used[["network", "station"]].drop_duplicates())
+        if np.isnan(event.latitude):
+            reasons[event.event_id] = f"not located: {event.remark}"
+        elif len(used) < settings.minimum_used or n_station < settings.minimum_stations:
+            reasons[event.event_id] = f"only {len(used)} arrivals at {n_station} stations fit"
+        elif event.rms_s > settings.maximum_rms_s:
+            reasons[event.event_id] = f"residuals of {event.rms_s:.2f} s"
+        else:
+            share, n = _seen(event, used, known, spans)
+            if share < settings.minimum_seen:
+                reasons[event.event_id] = (
+                    f"seen by {share:.0%} of the {n} stations that recorded within its reach"
+                )
+    bad = events["event_id"].isin(reasons)
+    rejected = events.loc[bad, ["event_id", "time", "n_p", "n_s"]].assign(
+        reason=events.loc[bad, "event_id"].map(reasons)
+    )
+    return Verdict(
+        events[~bad].reset_index(drop=True),
+        arrivals[~arrivals["event_id"].isin(reasons)].reset_index(drop=True),
+        rejected.reset_index(drop=True),
+    )
+
+
+def _seen(event: Any, used: pd.DataFrame, known: Stations, spans: pd.DataFrame) -> tuple[float, int]:
+    """Share of the stations within the median distance of the arrivals that have one, and their number."""
+    when = event.time
+    recording = spans[(spans["start"] <= when) & (spans["end"] > when)]
+    reach = used.drop_duplicates(["network", "station"])["distance_km"].median()
+    seen = set(zip(used["network"], used["station"]))
+    within = hit = 0
+    for network, station in sorted(set(zip(recording["network"], recording["station"]))):
+        try:
+            place = known.at(network, station, "", when.to_datetime64())
+        except NotFoundError:
+            continue
+        distance, _ = distance_azimuth(place["latitude"], place["longitude"], event.latitude, event.longitude)
+        if float(distance) <= reach:
+            within += 1
+            hit += (network, station) in seen
+    return (hit / within if within else 1.0), within
