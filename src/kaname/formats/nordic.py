@@ -82,8 +82,9 @@ def _header(event: Any) -> list[str]:
 
 def _errors(event: Any) -> str:
     sigma = [np.sqrt(event.cov_nn_km2), np.sqrt(event.cov_ee_km2), np.sqrt(event.cov_zz_km2)]
+    gap = _number(event.azimuthal_gap_deg, "3.0f", 3)
     line = (
-        f" GAP={_number(event.azimuthal_gap_deg, '3.0f', 3)}{'':6}{_number(event.time_uncertainty_s, '6.2f', 6)}"
+        f" GAP={gap}{'':6}{_number(event.time_uncertainty_s, '6.2f', 6)}"
         f"    {_number(sigma[0], '6.1f', 6)}  {_number(sigma[1], '6.1f', 6)}{_number(sigma[2], '5.1f', 5)}"
     )
     covariance = (event.cov_en_km2, event.cov_ez_km2, event.cov_nz_km2)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kaname.core.tables import ARRIVALS, EVENTS, PICKS, misfits, table
+from kaname.core.tables import ARRIVALS, EVENTS, PICKS, sift, table
 from kaname.core.time import as_time
 from kaname.formats.ellipsoid import LEVEL_PERCENT, Ellipsoid
 from kaname.formats.eventset import EventSet, failure
@@ -26,6 +26,8 @@ def from_catalog(catalog: Any, *, name: str | None = None) -> EventSet:
 
     Parameters
     ----------
+    catalog
+        ObsPy ``Catalog``.
     name
         With it, identifiers that a reader drew at random are replaced by this name and a number, so that
         reading a file twice gives the same tables.
@@ -43,9 +45,7 @@ def from_catalog(catalog: Any, *, name: str | None = None) -> EventSet:
         event_id = from_resource(event.resource_id, made_up)
         own_picks, skipped = _read_picks(event, made_up)
         if skipped:
-            refuse(
-                event_id, f"picks that are neither direct P nor S are left out: {', '.join(sorted(skipped))}"
-            )
+            refuse(event_id, f"picks neither of direct P nor S are left out: {', '.join(sorted(skipped))}")
         origin = event.preferred_origin() or (event.origins[0] if event.origins else None)
         if origin is not None and None in (origin.time, origin.latitude, origin.longitude):
             origin = None
@@ -63,16 +63,17 @@ def from_catalog(catalog: Any, *, name: str | None = None) -> EventSet:
         counted = [a for a in own_arrivals if a.get("weight") != 0]
         row.setdefault("n_p", sum(a["phase"] == "P" for a in counted) if origin is not None else 0)
         row.setdefault("n_s", sum(a["phase"] == "S" for a in counted) if origin is not None else 0)
-        rows = (
-            [(row, EVENTS)] + [(p, PICKS) for p in own_picks.values()] + [(a, ARRIVALS) for a in own_arrivals]
-        )
-        wrong = [text for each, schema in rows for text in misfits(each, schema)]
-        if wrong:
-            refuse(event_id, f"left out: {'; '.join(dict.fromkeys(wrong))}")
+        whole, wrong = sift(row, EVENTS)
+        if whole is None:
+            refuse(event_id, f"left out: {'; '.join(wrong)}")
             continue
-        events.append(row)
-        arrivals += own_arrivals
-        picks += own_picks.values()
+        events.append(whole)
+        for rows, schema, kept in ((own_arrivals, ARRIVALS, arrivals), (own_picks.values(), PICKS, picks)):
+            for part, faults in (sift(r, schema) for r in rows):
+                wrong += faults
+                kept += [] if part is None else [part]
+        if wrong:
+            refuse(event_id, f"taken without: {'; '.join(dict.fromkeys(wrong))}")
     return EventSet(table(events, EVENTS), table(arrivals, ARRIVALS), table(picks, PICKS), failures)
 
 
@@ -226,9 +227,10 @@ def _read_ellipsoid(ellipsoid: Any, level_percent: float) -> dict[str, float]:
 
 
 def _agree(covariance: dict[str, float], ellipse_major_km: float) -> bool:
-    """Tell whether ellipsoid and ellipse are of one size; in real catalogues they differ by units and scalings."""
+    """Tell whether ellipsoid and ellipse are of one size; real catalogues mix units and scalings."""
     ee, en, nn = (covariance[f"cov_{n}_km2"] for n in ("ee", "en", "nn"))
-    major_km = np.sqrt(np.linalg.eigvalsh([[ee, en], [en, nn]])[1] * -2.0 * np.log(1 - LEVEL_PERCENT / 100.0))
+    largest = np.linalg.eigvalsh([[ee, en], [en, nn]])[1]
+    major_km = np.sqrt(largest * -2.0 * np.log(1 - LEVEL_PERCENT / 100.0))
     return not np.isfinite(ellipse_major_km) or bool(0.5 <= major_km / ellipse_major_km <= 2.0)
 
 

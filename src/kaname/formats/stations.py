@@ -19,7 +19,7 @@ import pandas as pd
 
 from kaname.core.errors import FormatError, KanameError, NotFoundError
 from kaname.core.geo import distance_azimuth
-from kaname.core.tables import STATIONS, sift, read_table, table
+from kaname.core.tables import STATIONS, read_table, sift, table
 from kaname.core.time import as_time
 from kaname.formats import seisan
 from kaname.formats.foreign import foreign, plugin, recognise
