@@ -1,4 +1,4 @@
-"""Figures of a whole catalogue: magnitudes in time, magnitude-frequency, residuals, Wadati diagram."""
+"""Figures of a whole catalogue: magnitudes in time, their frequency, residuals, Wadati diagram."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kaname.report import style
 
@@ -31,10 +32,10 @@ def magnitude_time(events: pd.DataFrame) -> Figure:
     floor = float(magnitude.min()) - 0.25 if len(magnitude) else 0.0
     if len(time) <= 300:
         axes.vlines(time, floor, magnitude, color=style.BLUE, lw=0.8, alpha=0.5)
+    size, opacity = (22, 0.9) if len(time) <= 300 else (8, 0.5)
     axes.scatter(
-        time, magnitude, s=22 if len(time) <= 300 else 8, color=style.BLUE, alpha=0.9 if len(time) <= 300 else 0.5,
-        linewidths=0, zorder=3, gid="magnitudes",
-    )  # fmt: skip
+        time, magnitude, s=size, color=style.BLUE, alpha=opacity, linewidths=0, zorder=3, gid="magnitudes"
+    )
     if not known.all():
         axes.plot(
             events.loc[~known, "time"], np.full((~known).sum(), floor), "|", color=style.MUTED, ms=9, mew=1.2,
@@ -60,10 +61,10 @@ def magnitude_time(events: pd.DataFrame) -> Figure:
     total.set_ylim(0, len(events) * 1.08)
     total.set_ylabel("Cumulative number", color=style.VERMILION)
     total.tick_params(axis="y", colors=style.VERMILION, labelcolor=style.VERMILION)
-    total.yaxis.get_major_locator().set_params(integer=True)
-    locator = AutoDateLocator(minticks=3, maxticks=9)
+    total.yaxis.set_major_locator(MaxNLocator(integer=True))
+    locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.set_xlabel("Time (UTC)")
     return figure
 
@@ -132,17 +133,56 @@ def residuals(arrivals: pd.DataFrame) -> Figure:
         if not len(values):
             style.say(axes, f"no {phase}")
             continue
-        axes.hist(np.clip(values, -limit, limit), bins, color=style.PHASE_COLOURS[phase], alpha=0.8)
+        axes.hist(np.clip(values, -limit, limit), list(bins), color=style.PHASE_COLOURS[phase], alpha=0.8)
         axes.axvline(0, color=style.INK, lw=0.8)
         middle = float(np.median(values))
         spread = 1.4826 * float(np.median(np.abs(values - middle)))
         axes.set_title(f"{phase}: {len(values)}, median {middle:+.3f} s, spread {spread:.3f} s", fontsize=8.5)
         axes.set_ylabel("Number")
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         if phase == "P":
             axes.tick_params(labelbottom=False)
         else:
             axes.set_xlabel("Observed minus predicted time (s)")
+    return figure
+
+
+@style.styled
+def residual_distance(arrivals: pd.DataFrame) -> Figure:
+    """Draw the time residuals of the P and S arrivals used against distance, with running medians."""
+    figure = style.new_figure(style.HALF_WIDTH_IN, 3.4)
+    axes = figure.add_subplot(gid="residual-distance")
+    used = arrivals[
+        (arrivals["weight"] != 0) & arrivals["residual_s"].notna() & arrivals["distance_km"].notna()
+    ]
+    if not len(used):
+        style.say(axes, "no residuals with a distance")
+        return figure
+    limit = max(float(np.quantile(used["residual_s"].abs(), 0.98)) * 1.3, 0.05)
+    axes.axhline(0, color=style.INK, lw=0.8)
+    size, opacity = (9, 0.5) if len(used) <= 2000 else (3, 0.15)
+    for phase, colour in style.PHASE_COLOURS.items():
+        own = used[used["phase"] == phase].sort_values("distance_km", kind="stable")
+        axes.scatter(
+            own["distance_km"],
+            own["residual_s"],
+            s=size,
+            color=colour,
+            alpha=opacity,
+            linewidths=0,
+            gid=phase,
+        )
+        # Up to twelve groups of equally many arrivals, eight at least.
+        groups = np.array_split(np.arange(len(own)), min(12, len(own) // 8)) if len(own) >= 8 else []
+        middles = [own.iloc[group][["distance_km", "residual_s"]].median() for group in groups]
+        axes.plot(
+            *np.array(middles).reshape(-1, 2).T, "o-", color=colour, ms=4, mec="white", mew=0.6, label=phase
+        )
+    axes.set_ylim(-limit, limit)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("Epicentral distance (km)")
+    axes.set_ylabel("Observed minus predicted (s)")
+    axes.legend(loc="upper right", ncols=2)
     return figure
 
 
@@ -176,7 +216,7 @@ def wadati(events: pd.DataFrame, arrivals: pd.DataFrame) -> Figure:
 
 
 def wadati_pairs(events: pd.DataFrame, arrivals: pd.DataFrame) -> pd.DataFrame:
-    """Return ``p_travel_time_s`` and ``s_minus_p_s`` of each sensor with a P and a later S of a located event."""
+    """Return ``p_travel_time_s`` and ``s_minus_p_s`` of each sensor with P and S of a located event."""
     origin = events.loc[events["latitude"].notna(), ["event_id", "time"]].rename(columns={"time": "origin"})
     sensor = ["event_id", "network", "station", "location"]
     first = arrivals.sort_values("time", kind="stable").drop_duplicates([*sensor, "phase"])

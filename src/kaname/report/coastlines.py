@@ -22,7 +22,8 @@ class Lines:
     Parameters
     ----------
     latitude, longitude
-        Points of all lines [degree], shape ``(n_point,)``; longitude is continuous along a line and may pass 180.
+        Points of all lines [degree], shape ``(n_point,)``; longitude is continuous along a line and may
+        pass 180.
     offsets
         Where each line starts, and the end of the last, shape ``(n_line + 1,)``.
     centres

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,7 +95,7 @@ def hypocentres(
         ((LEFT_IN + map_w + GAP_IN) / width, (section_y - 0.42) / height, SECTION_IN / width, 0.13 / height)
     )
     figure.colorbar(colours, cax=bar, orientation="horizontal", label="Depth (km)")
-    _legend(figure, located, references, look, (LEFT_IN / width, 0.02 / height))
+    _legend(figure, located, references, (LEFT_IN / width, 0.02 / height))
     return figure
 
 
@@ -115,7 +117,7 @@ def default_view(events: pd.DataFrame, stations: pd.DataFrame, references: Seque
 
 
 def outside(view: View, places: pd.DataFrame) -> int:
-    """Return how many rows of ``places`` (columns ``latitude``, ``longitude``) are known but not in the view."""
+    """Return how many rows of ``places`` have a ``latitude`` and ``longitude`` that is not in the view."""
     known = places[places["latitude"].notna() & places["longitude"].notna()]
     return int((~view.contains(*view.frame.to_local(known["latitude"], known["longitude"]))).sum())
 
@@ -174,12 +176,30 @@ def _graticule(axes: Axes, view: View) -> None:
         autolim=False,
     )
     north, east = view.half_north_km, view.half_east_km
-    x = {v: crossing(line, 1, north, east) for v, line in graticule.meridians.items()}
-    y = {v: crossing(line, 0, -east, north) for v, line in graticule.parallels.items()}
-    xs, ys = _apart(x, 2 * east / 12), _apart(y, 2 * north / 14)
-    axes.set_xticks(list(xs.values()), [degree_label(v, "EW") for v in xs])
-    axes.set_yticks(list(ys.values()), [degree_label(v, "NS") for v in ys])
+    x = _apart(
+        {v: crossing(line, 1, north, 0.93 * east) for v, line in graticule.meridians.items()}, east / 6
+    )
+    y = _apart(
+        {v: crossing(line, 0, -east, 0.97 * north) for v, line in graticule.parallels.items()}, north / 7
+    )
+    axes.set_xticks(list(x.values()), [degree_label(v, "EW") for v in x])
+    axes.set_yticks(list(y.values()), [degree_label(v, "NS") for v in y])
     axes.xaxis.tick_top()
+    # Near a pole some lines leave the map elsewhere: those carry their label inside.
+    rest = [
+        (v, "EW", line) for v, line in graticule.meridians.items() if crossing(line, 1, north, east) is None
+    ]
+    rest += [
+        (v, "NS", line) for v, line in graticule.parallels.items() if crossing(line, 0, -east, north) is None
+    ]
+    for value, letters, line in rest:
+        inner = line[view.contains(line[:, 0] / 0.93, line[:, 1] / 0.96)]
+        if len(inner):
+            at = inner[np.hypot(*inner.T).argmax()] if letters == "EW" else inner[inner[:, 1].argmax()]
+            axes.text(
+                at[0], at[1], degree_label(value, letters), fontsize=7, color=style.MUTED,
+                ha="center", va="center", zorder=0.9, clip_on=True,
+            )  # fmt: skip
 
 
 def _apart(ticks: dict[float, float | None], least: float) -> dict[float, float]:
@@ -200,18 +220,21 @@ def _scale_bar(axes: Axes, view: View) -> None:
     )
     label = f"{length:g} km" if length >= 1 else f"{length * 1000:g} m"
     axes.annotate(
-        label, (x + length / 2, y), xytext=(0, 4), textcoords="offset points", ha="center", fontsize=8, zorder=5.1,
-        bbox={"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.8},
+        label, (x + length / 2, y), xytext=(0, 4), textcoords="offset points", ha="center", fontsize=8,
+        zorder=5.1, bbox={"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.8},
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
 class _Look:
-    """Size, face and edge of each event's symbol."""
+    """Size [pt], face and edge (RGBA) of each event's symbol."""
 
-    def __init__(
-        self, size_pt: NDArray[np.float64], face: NDArray[np.float64], edge: NDArray[np.float64]
-    ) -> None:
-        self.size_pt, self.face, self.edge = size_pt, face, edge
+    size_pt: NDArray[np.float64]
+    face: NDArray[np.float64]
+    edge: NDArray[np.float64]
+
+    def of(self, chosen: NDArray[np.bool_]) -> _Look:
+        return _Look(self.size_pt[chosen], self.face[chosen], self.edge[chosen])
 
 
 def symbol_size(magnitude: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -236,7 +259,7 @@ def _look(events: pd.DataFrame, colours: ScalarMappable) -> _Look:
 def _points(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], look: _Look, *, name: str) -> None:
     width = 0.5 if len(x) <= 300 else 0.25
     axes.scatter(
-        x, y, s=look.size_pt**2, c=look.face, edgecolors=look.edge, linewidths=width, zorder=4, gid=name
+        x, y, s=look.size_pt**2, c=look.face, edgecolors=list(look.edge), linewidths=width, zorder=4, gid=name
     )
 
 
@@ -297,28 +320,18 @@ def _sections(
         (across, places[0], view.half_east_km, spread[0], "ew"),
         (along, places[1], view.half_north_km, spread[1], "ns"),
     ):
-        bars = _bars(at, depth, sideways, sigma)
-        # The N-S section stands on its side, beside the map.
-        turn = (lambda a: a[..., ::-1]) if axes is along else (lambda a: a)
+        shown = (np.abs(at) <= half) & np.isfinite(depth)
+        points, bars = np.column_stack([at, depth])[shown], _bars(at, depth, sideways, sigma)
+        if name == "ns":  # this one stands on its side, beside the map
+            points, bars = points[:, ::-1], bars[:, :, ::-1]
         axes.add_collection(
             LineCollection(
-                list(turn(bars)), colors="#4b5563", linewidths=0.6, alpha=0.7 if len(events) <= 300 else 0.25,
+                list(bars), colors="#4b5563", linewidths=0.6, alpha=0.7 if len(events) <= 300 else 0.25,
                 zorder=3, gid=f"uncertainty-{name}",
             ),
             autolim=False,
         )  # fmt: skip
-        inside = np.abs(at) <= half
-        shown = np.column_stack([at, depth])
-        x, y = turn(shown).T
-        # NaN depth: no point in the sections.
-        keep = inside & np.isfinite(depth)
-        _points(
-            axes,
-            x[keep],
-            y[keep],
-            _Look(look.size_pt[keep], look.face[keep], look.edge[keep]),
-            name=f"hypocentres-{name}",
-        )
+        _points(axes, points[:, 0], points[:, 1], look.of(shown), name=f"hypocentres-{name}")
         for side in axes.spines.values():
             side.set_visible(True)
     across.set_xlim(-view.half_east_km, view.half_east_km)
@@ -341,24 +354,18 @@ def _bars(
     sideways: NDArray[np.float64],
     sigma: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return segments ``(n, 2, 2)`` of (place, depth): plus and minus one standard deviation in each direction."""
+    """Return segments ``(n, 2, 2)`` of (place, depth): one standard deviation either way, along and down."""
     flat = np.stack(
         [np.column_stack([at - sideways, depth]), np.column_stack([at + sideways, depth])], axis=1
     )
     upright = np.stack([np.column_stack([at, depth - sigma]), np.column_stack([at, depth + sigma])], axis=1)
-    bars = np.concatenate([flat, upright])
+    bars: NDArray[np.float64] = np.concatenate([flat, upright])
     return bars[np.isfinite(bars).all(axis=(1, 2))]
 
 
 def _references(plan: Axes, across: Axes, along: Axes, view: View, references: Sequence[Reference]) -> None:
-    look = {
-        "marker": "*",
-        "s": 190,
-        "facecolor": "none",
-        "edgecolor": style.GREEN,
-        "linewidths": 1.6,
-        "zorder": 4.6,
-    }
+    look: dict[str, Any] = {"marker": "*", "s": 190, "facecolor": "none", "edgecolor": style.GREEN}
+    look |= {"linewidths": 1.6, "zorder": 4.6}
     for reference in references:
         if not (np.isfinite(reference.latitude) and np.isfinite(reference.longitude)):
             continue
@@ -367,8 +374,8 @@ def _references(plan: Axes, across: Axes, along: Axes, view: View, references: S
         across.scatter([east], [reference.depth_km], gid="reference", **look)
         along.scatter([reference.depth_km], [north], gid="reference", **look)
         plan.annotate(
-            reference.label, (east, north), xytext=(9, 7), textcoords="offset points", fontsize=8, weight="bold",
-            color="#00664b", zorder=4.7, parse_math=False,
+            reference.label, (east, north), xytext=(9, 7), textcoords="offset points", fontsize=8,
+            weight="bold", color="#00664b", zorder=4.7, parse_math=False,
             bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1},
         )  # fmt: skip
 
@@ -399,39 +406,31 @@ def locator(axes: Axes, view: View) -> None:
 
 
 def _legend(
-    figure: Figure,
-    events: pd.DataFrame,
-    references: Sequence[Reference],
-    look: _Look,
-    anchor: tuple[float, float],
+    figure: Figure, events: pd.DataFrame, references: Sequence[Reference], anchor: tuple[float, float]
 ) -> None:
-    def circle(size: float, **kwargs: object) -> Line2D:
-        return Line2D(
-            [], [], ls="", marker="o", ms=size, mec=style.INK, mew=0.6, **{"mfc": "#c7ccd4", **kwargs}
-        )
+    def circle(size: float, face: str = "#c7ccd4") -> Line2D:
+        return Line2D([], [], ls="", marker="o", ms=size, mec=style.INK, mew=0.6, mfc=face)
 
-    handles: list[tuple[Line2D, str]] = [
-        (Line2D([], [], ls="", marker="^", ms=7, mfc="white", mec=style.INK, mew=1), "Station")
-    ]
+    handles = {"Station": Line2D([], [], ls="", marker="^", ms=7, mfc="white", mec=style.INK, mew=1)}
     known = events["magnitude"].dropna()
     if len(known):
         low, high = np.floor(known.min()), np.ceil(known.max())
         for value in sorted({low, np.round((low + high) / 2), high}):
-            handles.append((circle(float(symbol_size(np.array(value)))), f"M {value:g}"))
+            handles[f"M {value:g}"] = circle(float(symbol_size(np.array(value))))
     if events["magnitude"].isna().any():
-        handles.append((circle(UNKNOWN_SIZE_PT), "no magnitude"))
+        handles["no magnitude"] = circle(UNKNOWN_SIZE_PT)
     if events["depth_km"].isna().any():
-        handles.append((circle(5, mfc="0.6"), "no depth"))
+        handles["no depth"] = circle(5, "0.6")
     if (events["quality"] == "D").any():
-        handles.append((circle(5, mfc="none"), "quality D: do not trust"))
+        handles["quality D: do not trust"] = circle(5, "none")
     if events["ellipse_major_km"].notna().any():
-        handles.append(
-            (Line2D([], [], ls="", marker="$\\bigcirc$", ms=12, mfc=style.INK, mec="none"), "68 % ellipse")
+        handles["68 % ellipse"] = Line2D(
+            [], [], ls="", marker="$\\bigcirc$", ms=12, mfc=style.INK, mec="none"
         )
     if references:
-        star = Line2D([], [], ls="", marker="*", ms=11, mfc="none", mec=style.GREEN, mew=1.4)
-        handles.append((star, "Reference"))
+        handles["reference"] = Line2D([], [], ls="", marker="*", ms=11, mfc="none", mec=style.GREEN, mew=1.4)
+    rows = 1 if len(handles) <= 6 else 2
     figure.legend(
-        [h for h, _ in handles], [label for _, label in handles], loc="lower left", bbox_to_anchor=anchor,
-        ncols=5, columnspacing=1.2, handletextpad=0.5, borderaxespad=0.2,
+        list(handles.values()), list(handles), loc="lower left", bbox_to_anchor=anchor,
+        ncols=-(-len(handles) // rows), columnspacing=1.3, handletextpad=0.4, borderaxespad=0.2,
     )  # fmt: skip

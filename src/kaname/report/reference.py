@@ -11,7 +11,7 @@ import pandas as pd
 
 from kaname.core.errors import InputError
 from kaname.core.geo import distance_azimuth
-from kaname.core.time import as_time, seconds_between
+from kaname.core.time import NS_PER_S, as_time, seconds_between
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def compare(events: pd.DataFrame, references: Sequence[Reference], *, within_s: 
     DataFrame
         One row per reference: ``label``, ``source``, ``time``, ``latitude``, ``longitude``, ``depth_km``,
         ``magnitude``, ``event_id`` (empty: no event at that time), and event minus reference as
-        ``time_difference_s``, ``distance_km`` (epicentres), ``depth_difference_km``, ``magnitude_difference``.
+        ``time_difference_s``, ``distance_km`` (epicentres), ``depth_difference_km`` and
+        ``magnitude_difference``.
         Where no event matches, ``nearest_km``, ``median_km`` and ``farthest_km`` say how far all located
         epicentres lie from the reference.
     """
@@ -77,7 +78,7 @@ def compare(events: pd.DataFrame, references: Sequence[Reference], *, within_s: 
             **{k: getattr(reference, k) for k in ("latitude", "longitude", "depth_km", "magnitude")},
             "event_id": "",
         }
-        away = np.abs(np.array([seconds_between(reference.time, t) for t in times]))
+        away = np.abs((times - reference.time).astype(np.int64)) / NS_PER_S
         distance = _distances(events, reference)
         if len(away) and away.min() <= within_s:
             event = events.iloc[int(away.argmin())]
@@ -99,6 +100,6 @@ def _distances(events: pd.DataFrame, reference: Reference) -> np.ndarray:
     out = np.full(len(events), np.nan)
     known = (events["latitude"].notna() & events["longitude"].notna()).to_numpy()
     if np.isfinite(reference.latitude) and np.isfinite(reference.longitude) and known.any():
-        places = events.loc[known, ["latitude", "longitude"]].to_numpy().T
-        out[known] = distance_azimuth(*places, reference.latitude, reference.longitude)[0]
+        latitude, longitude = events.loc[known, ["latitude", "longitude"]].to_numpy().T
+        out[known] = distance_azimuth(latitude, longitude, reference.latitude, reference.longitude)[0]
     return out

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kaname.core.tables import Column, Schema
 from kaname.report import style
@@ -24,7 +25,7 @@ AVAILABILITY = Schema(
 )
 
 DRAWN_STATIONS = 60
-"""The figure shows this many stations, those with the most failures and the fewest data first left to the table."""
+"""The figure shows at most this many stations."""
 
 
 def health(
@@ -48,9 +49,9 @@ def health(
     -------
     DataFrame
         One row per network and station, sorted: ``network``, ``station``, ``latitude``, ``longitude``,
-        ``elevation_m``, ``availability_percent``, ``n_p_pick``, ``n_s_pick``, ``n_used`` (arrivals whose weight
-        is not zero), ``median_residual_s`` and ``residual_spread_s`` (1.4826 times the median absolute
-        deviation) of the used arrivals, ``n_failure`` (rows whose subject names the station).
+        ``elevation_m``, ``availability_percent``, ``n_p_pick``, ``n_s_pick``, ``n_used`` (arrivals whose
+        weight is not zero), ``median_residual_s`` and ``residual_spread_s`` (1.4826 times the median
+        absolute deviation) of the used arrivals, ``n_failure`` (rows whose subject names the station).
         Stations with picks but no coordinates have NaN coordinates.
     """
     networks = (
@@ -172,7 +173,7 @@ def health_figure(table: pd.DataFrame) -> Figure:
     failed.set_xlabel("Failures")
     failed.set_xlim(0, max(1, float(drawn["n_failure"].max()) * 1.1))
     for axes in (picks, failed):
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     for axes in panels:
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)

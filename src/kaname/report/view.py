@@ -52,7 +52,7 @@ class View:
         lat, lon = lat[known], lon[known]
         frame = LocalFrame(*_middle(lat, lon))
         east, north = frame.to_local(lat, lon)
-        # Once more about the middle of the box, so that a lonely far station does not leave half the map empty.
+        # Once more about the middle of the box: a lonely far station must not leave half the map empty.
         middle = frame.to_geographic((east.min() + east.max()) / 2, (north.min() + north.max()) / 2)
         frame = LocalFrame(float(middle[0]), float(middle[1]))
         east, north = frame.to_local(lat, lon)
@@ -68,9 +68,8 @@ class View:
 
     def contains(self, east_km: ArrayLike, north_km: ArrayLike) -> NDArray[np.bool_]:
         """Tell which local coordinates lie inside; missing ones do not."""
-        return (np.abs(np.asarray(east_km)) <= self.half_east_km) & (
-            np.abs(np.asarray(north_km)) <= self.half_north_km
-        )
+        east, north = np.abs(np.asarray(east_km, float)), np.abs(np.asarray(north_km, float))
+        return np.asarray((east <= self.half_east_km) & (north <= self.half_north_km))
 
     def land(self) -> list[NDArray[np.float64]]:
         """Return the land inside as closed rings of ``(east_km, north_km)``; fill them all in one path."""
@@ -140,7 +139,7 @@ class Graticule:
 
 
 def crossing(line: NDArray[np.float64], axis: int, value: float, limit: float) -> float | None:
-    """Return where a line first crosses ``value`` along ``axis``, within ``limit`` along the other, if it does."""
+    """Return where a line first crosses ``value`` along ``axis``, within ``limit`` along the other axis."""
     for a, b in pairwise(line):
         if (a[axis] - value) * (b[axis] - value) <= 0 and a[axis] != b[axis]:
             share = (value - a[axis]) / (b[axis] - a[axis])
