@@ -46,7 +46,8 @@ def test_the_wheel_holds_the_package_its_data_and_the_licence(wheel):
     expected = {
         str(f.relative_to(source))
         for f in (source / "kaname").rglob("*")
-        if f.is_file() and "__pycache__" not in f.parts
+        if f.is_file()
+        and not any(p == "__pycache__" or p.startswith(".") for p in f.relative_to(source).parts)
     }
     assert expected <= set(names)
     assert any(n.endswith("licenses/LICENSE") for n in names)
