@@ -4,10 +4,13 @@ The misfit is that of the differences between arrivals, so that no origin time e
 al. 2004; Lomax 2005). With residuals ``r = t - T(x)`` of ``n`` arrivals and their variances ``v``, over all
 pairs::
 
-    S(x) = mean_ab [ (v_a + v_b)^-1/2 exp( -(r_a - r_b)^2 / (2 k (v_a + v_b)) ) ],    L(x) = S(x)^m
+    S(x) = sum_ab [ w_ab exp( -(r_a - r_b)^2 / (2 k (v_a + v_b)) ) ] / sum_ab [ w_ab ],  w_ab = 1/v_a + 1/v_b
+    L(x) = S(x)^m  prod_a [ v_a^(-(n - 1) / 2 n) ]
 
-A pair that a wrong pick belongs to adds next to nothing wherever the others agree. Breadth ``k`` and exponent
-``m`` follow from the number of arrivals alone, see `shape`.
+A pair that a wrong pick belongs to adds next to nothing wherever the others agree. With these weights (Lomax
+2005 has ``(v_a + v_b)^-1/2``) and a broad kernel, ``L`` is the Gaussian likelihood with origin time removed,
+also for unequal errors; the product is its normalisation, which matters because the variances grow with
+distance. Breadth ``k`` and exponent ``m`` follow from the number of arrivals alone, see `shape`.
 
 The search goes level by level: every cell that may hold a noticeable part of the probability is split in
 eight, the rest is left (Lomax & Curtis 2001 split one cell at a time, in order of probability). A large cell
@@ -29,7 +32,7 @@ Floats = NDArray[np.float64]
 LOG_RANGE = 7.0
 """Cells whose log likelihood lies this far below the best are left out (0.3 % of a normal posterior)."""
 COARSE_RANGE = 0.5
-"""How much smaller ln S may be at the best place's own cell than elsewhere while cells are large."""
+"""The same for ``k ln S`` in large cells: the cell of the best place need not be the best cell."""
 SPREAD = 40.0
 """The search ends when the probability is spread over this many cells."""
 LEAST_EFFECTIVE = 0.2
@@ -85,7 +88,7 @@ def shape(n: int) -> tuple[float, float]:
     that of least squares with origin time removed, divided by ``(n - 1) (k + f)``; the variance of the peak,
     an M-estimator of a U-statistic, exceeds that of least squares by the factor ``scatter``.
     """
-    k = 1.0 + 8.0 / (n - 3.0)
+    k = 1.0 + 60.0 / (n - 3.0) ** 2
     f = (n - 4.0) / n
     scatter = (2 * k / (2 * k + 1)) ** 3 * ((2 * k + 1) / (2 * k + 3)) ** 1.5 * ((k + 1) / k) ** 3
     return k, (n - 1.0) * (k + f) / (1.0 + f * (scatter - 1.0))
@@ -97,10 +100,11 @@ def residuals(
     cell_km2: float,
     obs: Observations,
     residual: NDArray[np.float32],
-    total: NDArray[np.float32],
+    pull: NDArray[np.float32],
     widened: Floats,
+    log_variance: Floats,
 ) -> None:
-    """Write residuals without origin time [s] and their variances [s2] at up to `BLOCK` points.
+    """Write residuals without origin time [s] and their inverse variances [1/s2] at up to `BLOCK` points.
 
     Parameters
     ----------
@@ -110,10 +114,12 @@ def residuals(
         Mean square distance of a cell's points from its centre along one axis; 0 for points.
     obs
         Arrivals and tables.
-    residual, total
+    residual, pull
         Results, float32 ``(n, BLOCK)``.
     widened
         Mean share of the cell in the variances, float64 ``(BLOCK,)``.
+    log_variance
+        Sum over the arrivals of the log of variance over ``obs.variance``, float64 ``(BLOCK,)``.
     """
     m, n = len(points), len(obs.time)
     grid, fraction2 = obs.grid, obs.fraction**2
@@ -127,6 +133,8 @@ def residuals(
         row[p] = min(int(w), last_z)
         rise[p] = w - row[p]
     widened[:] = 0.0
+    log_variance[:] = 0.0
+    growth = np.ones(BLOCK)
     for a in range(n):
         for p in range(m):
             dx, dy, dz = points[p, 0] - obs.east[a], points[p, 1] - obs.north[a], points[p, 2] - obs.depth[a]
@@ -143,46 +151,60 @@ def residuals(
             s = (1.0 - g) * upper + g * lower
             t2 = s * s * straight2[p]
             cell = s * s * cell_km2
-            v = own + fraction2 * t2 + cell
+            inverse = 1.0 / (own + fraction2 * t2 + cell)
             residual[a, p] = obs.time[a] - np.sqrt(t2)
-            total[a, p] = v
-            widened[p] += cell / v
+            pull[a, p] = inverse
+            widened[p] += cell * inverse
+            growth[p] *= own * inverse
+        # One logarithm for many factors, before they underflow.
+        if a % 16 == 15 or a == n - 1:
+            for p in range(m):
+                log_variance[p] -= np.log(growth[p])
+                growth[p] = 1.0
     widened /= n
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def log_stack(
-    points: Floats, cell_km2: float, breadth: float, obs: Observations, value: Floats, widened: Floats
+def log_likelihood(
+    points: Floats,
+    cell_km2: float,
+    breadth: float,
+    exponent: float,
+    obs: Observations,
+    value: Floats,
+    widened: Floats,
 ) -> None:
-    """Write ``ln S`` at points ``(m, >=3)`` [km] into ``value`` ``(m,)``; see `residuals` for the rest."""
+    """Write ``ln L`` at points ``(m, >=3)`` [km] into ``value`` ``(m,)``; see `residuals` for the rest."""
     n = len(obs.time)
     residual = np.empty((n, BLOCK), np.float32)
-    total = np.empty((n, BLOCK), np.float32)
-    stack = np.empty(BLOCK, np.float32)
-    share = np.empty(BLOCK)
-    half = np.float32(0.5 / breadth)
+    pull = np.empty((n, BLOCK), np.float32)
+    stack, weight = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    share, log_variance = np.empty(BLOCK), np.empty(BLOCK)
+    half, normal = np.float32(0.5 / breadth), 0.5 * (n - 1.0) / n
     one, most, sixteenth = np.float32(1.0), np.float32(40.0), np.float32(1.0 / 16.0)
     c2, c3, c4, c5 = np.float32(0.5), np.float32(1 / 6), np.float32(1 / 24), np.float32(1 / 120)
     residual[:] = 0.0
-    total[:] = 1.0
+    pull[:] = 1.0
     for start in range(0, len(points), BLOCK):
         m = min(BLOCK, len(points) - start)
-        residuals(points[start : start + m], cell_km2, obs, residual, total, share)
+        residuals(points[start : start + m], cell_km2, obs, residual, pull, share, log_variance)
         stack[:] = 0.0
+        weight[:] = 0.0
         for a in range(n - 1):
             for b in range(a + 1, n):
                 for p in range(BLOCK):
-                    q = one / (total[a, p] + total[b, p])
+                    w = pull[a, p] + pull[b, p]
                     d = residual[a, p] - residual[b, p]
                     # exp(-y) = (exp(y / 16))^-16: plain arithmetic, which the compiler vectorises.
-                    y = min(half * d * d * q, most) * sixteenth
+                    y = min(half * d * d * pull[a, p] * pull[b, p] / w, most) * sixteenth
                     e = one / (one + y * (one + y * (c2 + y * (c3 + y * (c4 + y * c5)))))
                     e *= e
                     e *= e
                     e *= e
-                    stack[p] += np.sqrt(q) * e * e
+                    stack[p] += w * e * e
+                    weight[p] += w
         for p in range(m):
-            value[start + p] = np.log(stack[p] / (0.5 * n * (n - 1)) + 1e-30)
+            value[start + p] = exponent * np.log(stack[p] / weight[p] + 1e-30) - normal * log_variance[p]
             widened[start + p] = share[p]
 
 
@@ -195,11 +217,12 @@ def search(
     random: Floats,
     obs: Observations,
     samples: Floats,
-) -> tuple[float, int]:
+) -> tuple[Observations, int]:
     """Fill ``samples`` ``(m, 5)`` with east, north, depth [km], weight (sum 1) and log likelihood.
 
     ``low`` and ``high`` bound the search [km]; ``random`` holds numbers in 0 to 1, float64 ``(m + 1, 3)``.
-    Returns the effective number of samples and the number of likelihoods evaluated.
+    Returns the observations with the variances they have at the best place, which are those of the samples,
+    and the number of likelihoods evaluated.
     """
     side = (high - low).max() / 8.0
     count = np.maximum(2, np.ceil((high - low) / side)).astype(np.int64)
@@ -213,26 +236,43 @@ def search(
                 cells[k, 1] = low[1] + (2 * b + 1) * half[1]
                 cells[k, 2] = low[2] + (2 * c + 1) * half[2]
                 k += 1
-    evaluated, effective = 0, 0.0
+    evaluated, settled = 0, False
     while True:
         value, widened = np.empty(len(cells)), np.empty(len(cells))
-        log_stack(cells, (half * half).sum() / 6.0, breadth, obs, value, widened)
+        log_likelihood(cells, (half * half).sum() / 6.0, breadth, exponent, obs, value, widened)
         evaluated += len(cells)
         best = value.argmax()
         coarse = widened[best]
-        keep = np.flatnonzero(value > value[best] - LOG_RANGE / exponent - COARSE_RANGE * coarse)
+        if not settled and coarse < 0.5:
+            # From here on the errors are those at the best place. Errors that grow with distance would let
+            # places far outside the network explain anything, with all the volume there is out there.
+            obs, settled = _settle(cells[best : best + 1], obs), True
+            log_likelihood(cells, (half * half).sum() / 6.0, breadth, exponent, obs, value, widened)
+            best = value.argmax()
+        keep = np.flatnonzero(value > value[best] - LOG_RANGE - COARSE_RANGE * coarse * exponent / breadth)
         if len(keep) > MAX_CELLS:
             keep = keep[np.argsort(-value[keep])[:MAX_CELLS]]
-        mass = np.exp(exponent * (value[keep] - value[best]))
+        mass = np.exp(value[keep] - value[best])
         mass /= mass.sum()
         last = half.max() < SMALLEST_KM
-        if last or (coarse < 0.4 and 1.0 / (mass * mass).sum() >= SPREAD):
+        if last or (settled and 1.0 / (mass * mass).sum() >= SPREAD):
             effective = _draw(cells[keep], mass, half, breadth, exponent, random, obs, samples)
             evaluated += len(samples)
             if last or effective > LEAST_EFFECTIVE * len(samples):
-                return effective, evaluated
+                return obs, evaluated
         half = half / 2.0
         cells = _split(cells[keep], half)
+
+
+@njit(cache=True)
+def _settle(point: Floats, obs: Observations) -> Observations:
+    n = len(obs.time)
+    residual, pull = np.empty((n, BLOCK), np.float32), np.empty((n, BLOCK), np.float32)
+    residuals(point, 0.0, obs, residual, pull, np.empty(BLOCK), np.empty(BLOCK))
+    variance = 1.0 / pull[:, 0].astype(np.float64)
+    return Observations(
+        obs.east, obs.north, obs.depth, obs.time, variance, 0.0, obs.which, obs.slowness, obs.grid
+    )
 
 
 @njit(cache=True)
@@ -269,8 +309,8 @@ def _draw(
         for axis in range(3):
             samples[k, axis] = cells[cell, axis] + (2.0 * random[k + 1, axis] - 1.0) * half[axis]
     value, widened = np.empty(n), np.empty(n)
-    log_stack(samples, 0.0, breadth, obs, value, widened)
-    samples[:, 4] = exponent * value
+    log_likelihood(samples, 0.0, breadth, exponent, obs, value, widened)
+    samples[:, 4] = value
     weight = samples[:, 4] - np.log(proposed)
     weight = np.exp(weight - weight.max())
     samples[:, 3] = weight / weight.sum()

@@ -78,16 +78,16 @@ def posterior(
     samples = np.empty((len(random) - 1, 5))
     scatter, stated = 1.0, obs
     while True:
-        octree.search(low, high, breadth, exponent, random, obs, samples)
+        settled, _ = octree.search(low, high, breadth, exponent, random, obs, samples)
         share = samples[:, 3]
         mean = share @ samples[:, :3]
         away = samples[:, :3] - mean
         peak = samples[samples[:, 4].argmax()]
         value, widened = np.empty(1), np.empty(1)
-        octree.log_stack(mean[np.newaxis], 0.0, breadth, obs, value, widened)
-        split = bool(peak[4] - exponent * value[0] > SPLIT)
+        octree.log_likelihood(mean[np.newaxis], 0.0, breadth, exponent, settled, value, widened)
+        split = bool(peak[4] - value[0] > SPLIT)
         point = peak[:3].copy() if split or hypocentre == "maximum_likelihood" else mean
-        residual, total = _at(point, obs)
+        residual, total = _at(point, settled)
         weight = _weight(residual, total, breadth)
         origin = _mean(residual, weight / total)
         used = weight >= USED_WEIGHT
@@ -101,7 +101,7 @@ def posterior(
     for axis in range(3):
         moved = point.copy()
         moved[axis] += 0.1 if moved[axis] + 0.1 <= high[axis] else -0.1
-        slope[axis] = (_mean(_at(moved, obs)[0], weight / total) - origin) / (moved[axis] - point[axis])
+        slope[axis] = (_mean(_at(moved, settled)[0], weight / total) - origin) / (moved[axis] - point[axis])
     pull = weight / total
     residual = residual - origin
     width = 0.01 * (high - low)
@@ -124,9 +124,9 @@ def posterior(
 
 def _at(point: Floats, obs: Observations) -> tuple[Floats, Floats]:
     n = len(obs.time)
-    residual, total = np.empty((2, n, octree.BLOCK), np.float32)
-    octree.residuals(point[np.newaxis], 0.0, obs, residual, total, np.empty(octree.BLOCK))
-    return residual[:, 0].astype(np.float64), total[:, 0].astype(np.float64)
+    residual, pull = np.empty((2, n, octree.BLOCK), np.float32)
+    octree.residuals(point[np.newaxis], 0.0, obs, residual, pull, *np.empty((2, octree.BLOCK)))
+    return residual[:, 0].astype(np.float64), 1.0 / pull[:, 0].astype(np.float64)
 
 
 def _weight(residual: Floats, total: Floats, breadth: float) -> Floats:
