@@ -23,7 +23,7 @@ from kaname.core.errors import NotFoundError, StorageError
 from kaname.formats.miniseed_sections import Section
 
 SCHEMA_VERSION = 1
-STRETCH = 512
+STRETCH = 1024
 SPAN_DTYPE = np.dtype(
     [("start", "i8"), ("following", "i8"), ("rate", "f8"), ("n_sample", "i8"), ("n_record", "i8")]
 )

@@ -18,11 +18,12 @@ def pack(*columns: NDArray[np.int64]) -> bytes:
     heads, bodies = [], []
     for values in columns:
         n = len(values)
-        step = round(int(values[-1] - values[0]) / (n - 1)) if n > 1 else 0
-        rest = values - (values[0] + step * np.arange(n))
-        most = int(np.abs(rest).max())
+        first = int(values[0])
+        step = round((int(values[-1]) - first) / (n - 1)) if n > 1 else 0
+        rest = values - (np.arange(first, first + step * n, step) if step else first)
+        most = max(int(rest.max()), -int(rest.min()))
         width = next(w for w in _WIDTHS if most < max(1 << 8 * w >> 1, 1))
-        heads += [int(values[0]), step, width]
+        heads += [first, step, width]
         if width:
             bodies.append(rest.astype(f"<i{width}").tobytes())
     return np.array(heads, "<i8").tobytes() + b"".join(bodies)

@@ -43,7 +43,7 @@ _SPAN_LIMIT_S = 1e9  # thirty years in one record
 _ID_LENGTH = 48
 _RECORDS_GUESS = 512
 _HEADER_BYTES = 64
-_PIECE = 1 << 25
+_PIECE = 1 << 20  # small enough to stay in the cache between the passes over it
 
 
 class Fault(IntEnum):
@@ -190,6 +190,7 @@ def _fill(
     name = np.zeros(_ID_LENGTH, np.uint8)
     previous = -1  # where in the piece the last miniSEED 2 record is, while its name is the current one
     last = -1
+    upcoming = -1  # what begins at the position, when that is known already
     done = True
     while position < size:
         if not final and size - position < _HEADER_BYTES:
@@ -197,7 +198,8 @@ def _fill(
         if n_record >= len(records) or n_fault + 1 >= len(faults) or n_id >= len(ids):
             done = False
             break
-        kind = _header(data, position)
+        kind = upcoming if upcoming >= 0 else _header(data, position)
+        upcoming = -1
         length = 0
         fault = -1
         big = True
@@ -227,11 +229,13 @@ def _fill(
         following = position + length
         if not final and kind != 0 and following > size - _HEADER_BYTES:
             break
-        if kind != 0 and fault < 0 and following < size and not _begins(data, following):
-            # Nothing begins where this record ends: was it cut, so that the next one lies inside it?
-            end = _resync(data, position + 48)
-            if end < following:
-                fault, length = Fault.TRUNCATED, end - position
+        if kind != 0 and fault < 0 and following < size:
+            upcoming = _header(data, following)
+            if upcoming == 0 and not _is_control(data, following):
+                # Nothing begins where this record ends: was it cut, so that the next one lies inside it?
+                end = _resync(data, position + 48)
+                if end < following:
+                    fault, length, upcoming = Fault.TRUNCATED, end - position, -1
         elif fault == Fault.TRUNCATED:
             length = _resync(data, position + 48) - position
         if kind == 0 or fault == Fault.NO_LENGTH:

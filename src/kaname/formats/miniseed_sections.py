@@ -99,32 +99,39 @@ def sections(records: Records) -> list[Section]:
     time opens a section of its own; see `kaname.formats.overlaps`.
     """
     table = records.table
-    table = table[(table["n_sample"] > 0) & (table["rate"] > 0) & (table["encoding"] != TEXT_ENCODING)]
+    wanted = (table["n_sample"] > 0) & (table["encoding"] != TEXT_ENCODING)
+    if not wanted.all():
+        table = table[wanted]
     if not len(table):
         return []
-    table = table[np.lexsort((table["offset"], table["start"], table["channel"]))]
+    channel, start = np.ascontiguousarray(table["channel"]), np.ascontiguousarray(table["start"])
+    if (np.diff(channel) < 0).any() or ((np.diff(channel) == 0) & (np.diff(start) < 0)).any():
+        order = np.lexsort((table["offset"], start, channel))
+        table, channel, start = table[order], channel[order], start[order]
+    rate, n_sample, offset, length = (
+        np.ascontiguousarray(table[name]).astype(dtype, copy=False)
+        for name, dtype in (("rate", "f8"), ("n_sample", "i8"), ("offset", "i8"), ("length", "i8"))
+    )
     encoding = table["encoding"]
     kind = np.select([encoding == DataEncoding.FLOAT32, encoding == DataEncoding.FLOAT64], [1, 2])
-    channel, start, rate, n_sample = (
-        np.ascontiguousarray(table[name]) for name in ("channel", "start", "rate", "n_sample")
-    )
     number = _chain(channel, start, rate, n_sample, kind, JOIN_TOLERANCE, RATE_TOLERANCE)
-    grouped = np.argsort(number, kind="stable")
-    edges = np.flatnonzero(np.diff(number[grouped])) + 1
-    out = []
-    for low, high in pairwise([0, *edges.tolist(), len(grouped)]):
-        rows = table[grouped[low:high]]
-        out.append(
-            Section(
-                records.ids[rows["channel"][0]],
-                float(rows["rate"][0]),
-                _KINDS[kind[grouped[low]]],
-                int(rows["start"][0]),
-                0,
-                *(rows[name].astype(np.int64) for name in ("start", "n_sample", "offset", "length")),
-            )
+    if (np.diff(number) < 0).any():
+        grouped = np.argsort(number, kind="stable")
+        channel, start, rate, n_sample, offset, length, kind, number = (
+            column[grouped] for column in (channel, start, rate, n_sample, offset, length, kind, number)
         )
-    return out
+    edges = np.flatnonzero(np.diff(number)) + 1
+    return [
+        Section(
+            records.ids[channel[low]],
+            float(rate[low]),
+            _KINDS[kind[low]],
+            int(start[low]),
+            0,
+            *(column[low:high] for column in (start, n_sample, offset, length)),
+        )
+        for low, high in pairwise([0, *edges.tolist(), len(number)])
+    ]
 
 
 @njit(cache=True, nogil=True)
