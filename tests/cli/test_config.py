@@ -25,7 +25,7 @@ def configurable(monkeypatch):
 def test_it_prints_the_commented_default(configurable, capsys):
     assert main(["config", "doctor"]) == 0
     out, err = capsys.readouterr()
-    assert "# Length of the window [s]. > 0. Default: 2.0.\nlength_s = 2.0\n" in out
+    assert "# Length of the window [s].\n# Default: 2.0; > 0\nlength_s = 2.0\n" in out
     assert tomllib.loads(out) == {"length_s": 2.0}
     assert err == ""
 

@@ -65,7 +65,7 @@ def test_what_was_changed_reads_back_and_the_default_stands_beside_it(tmp_path):
     mine = Example(band=Band(low_hz=1), n_station=7, model=Path("/a b/model.csv"), phases=("P",), quiet=True)
     text = to_toml(mine)
     assert load_settings(Example, written(tmp_path, text)) == mine
-    assert "Default: 3.\nn_station = 7" in text
+    assert "# Default: 3; >= 1; <= 100\nn_station = 7" in text
 
 
 @given(
@@ -88,17 +88,17 @@ def test_any_value_reads_back(title, limit, corrections, quiet):
 def test_every_key_is_explained():
     text = to_toml(Example)
     assert text.startswith("# Everything a configuration may hold.\n# In two paragraphs.\n")
-    assert "\n# Stations needed. >= 1 and <= 100. Default: 3.\nn_station = 3\n" in text
-    assert '\n# Trigger. One of "sta_lta", "kurtosis". Default: "sta_lta".\nmethod = "sta_lta"\n' in text
-    assert "\n# Velocity model. Not set by default.\n# model =\n" in text
+    assert "\n# Stations needed.\n# Default: 3; >= 1; <= 100\nn_station = 3\n" in text
+    assert '\n# Trigger.\n# Default: "sta_lta"; one of "sta_lta", "kurtosis"\nmethod = "sta_lta"\n' in text
+    assert "\n# Velocity model.\n# Not set by default\n# model =\n" in text
     assert (
-        "\n[band]\n# Band-pass of the picker.\n\n# Lower corner [Hz]. > 0. Default: 2.0.\nlow_hz = 2.0\n"
+        "\n[band]\n# Band-pass of the picker.\n\n# Lower corner [Hz].\n# Default: 2.0; > 0\nlow_hz = 2.0\n"
         in text
     )
 
 
 def test_a_key_without_default_stands_as_a_comment(tmp_path):
-    assert "# Which one. Must be given.\n# station =\n" in to_toml(Needy)
+    assert "# Which one.\n# Must be given\n# station =\n" in to_toml(Needy)
     with pytest.raises(InputError, match="station: this key has no default and must be given"):
         load_settings(Needy, written(tmp_path, to_toml(Needy)))
 

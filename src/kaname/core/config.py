@@ -135,23 +135,21 @@ def _section(settings: type[BaseModel] | BaseModel, name: str) -> Iterator[str]:
 
 
 def _meaning(field: FieldInfo, default: Any) -> str:
-    """Return the description with the bounds or choices and the default."""
-    said = [(field.description or "").rstrip(".")]
-    bounds = [
+    """Return the description, and in a second paragraph the default with the bounds or choices."""
+    said = (field.description or "").rstrip(".")
+    if default is PydanticUndefined:
+        limits = ["Must be given"]
+    elif default is None:
+        limits = ["Not set by default"]
+    else:
+        limits = [f"Default: {_value(to_jsonable_python(default, inf_nan_mode='constants'))}"]
+    limits += [
         f"{sign} {getattr(m, b)}" for m in field.metadata for b, sign in _BOUNDS.items() if hasattr(m, b)
     ]
-    if bounds:
-        said.append(" and ".join(bounds))
     choices = [c for a in (field.annotation, *get_args(field.annotation)) for c in _choices(a)]
     if choices:
-        said.append("one of " + ", ".join(_value(c) for c in choices))
-    if default is PydanticUndefined:
-        said.append("Must be given")
-    elif default is None:
-        said.append("Not set by default")
-    else:
-        said.append(f"Default: {_value(to_jsonable_python(default, inf_nan_mode='constants'))}")
-    return ". ".join(part[0].upper() + part[1:] for part in said if part) + "."
+        limits.append("one of " + ", ".join(_value(c) for c in choices))
+    return f"{said[:1].upper()}{said[1:]}.\n\n{'; '.join(limits)}" if said else "; ".join(limits)
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:
