@@ -2,8 +2,8 @@
 
 Every amplitude gives ``log10 A - log10 A0(R) = M_event + S_station``. Station terms ``S`` are estimated from
 all events together: held near zero where the response is known, free where it is not. With at least one
-known response the scale is absolute; with none it is fixed by the median station and called
-``ML_relative``.
+known response the scale is absolute; with none its level is a convention (the median station is given a
+nominal sensitivity) and it is called ``ML_relative``.
 """
 
 from __future__ import annotations
@@ -45,6 +45,12 @@ class MagnitudeSettings(Settings):
     )
     minimum_snr: float = Field(3.0, ge=1, description="amplitude over that of the noise before P")
     vp_vs: float = Field(1.73, gt=1, description="vp/vs, to place the window where S was not picked")
+    nominal_sensitivity: float = Field(
+        1e9,
+        gt=0,
+        description="where no response is known at all, counts per m/s taken for the median station: sets the "
+        "level of relative magnitudes, nothing else",
+    )
     station_term_sd: float = Field(
         0.2, gt=0, description="expected spread of station terms with a known response [magnitude]"
     )
@@ -304,8 +310,8 @@ def _solve(
         if moved < 1e-4:
             break
     magnitude, term = solution[:n_event].copy(), solution[n_event:].copy()
-    if not calibrated.any():  # the level is arbitrary: put the median station at zero
-        level = float(np.median(term))
+    if not calibrated.any():  # the level is a convention: the median station has the nominal sensitivity
+        level = float(np.median(term)) - np.log10(settings.nominal_sensitivity)
         term -= level
         magnitude += level
     return magnitude, term, weight
