@@ -80,7 +80,8 @@ def associate(
     settings = settings or AssociateSettings()
     picks = tables.validate(picks, tables.PICKS).sort_values(["time", "pick_id"], ignore_index=True)
     place, failures = _places(picks, stations)
-    usable = picks[[key in place for key in zip(picks["network"], picks["station"])]]
+    known = np.array([key in place for key in zip(picks["network"], picks["station"])], dtype=bool)
+    usable = picks[known]
     assigned = usable.iloc[:0].assign(event_id="", origin_time=pd.Series(dtype="datetime64[ns]"))
     if usable["station"].nunique() < settings.minimum_stations:
         return Association(assigned, failures)

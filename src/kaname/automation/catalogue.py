@@ -26,7 +26,7 @@ from kaname.automation.survey import StationDay, station_days
 from kaname.core import tables
 from kaname.core.cache import cache_folder
 from kaname.core.config import Settings
-from kaname.core.errors import NotFoundError, StorageError
+from kaname.core.errors import KanameError, NotFoundError, StorageError
 from kaname.core.execution import Function, Task, execute
 from kaname.core.jobs import JobStore, TaskOutput
 from kaname.core.provenance import digest
@@ -141,6 +141,11 @@ def build(
             + "".join(f"\n  {k}: {v}" for k, v in list(unused.items())[:10])
         )
     picks, health, failures = pick(records, days, settings, engine)
+    if health.empty:
+        told = tables.concat(failures, tables.FAILURES)["message"].iloc[0]
+        raise KanameError(
+            f"none of the {len(days)} station-days could be picked; the first failed with: {told}"
+        )
     recording = _recording(records.spans, days)
     located = find_events(picks, stations, model, recording, settings, engine)
     failures.extend(located.failures)

@@ -135,4 +135,5 @@ def line(event: Any) -> str:
     size = "" if np.isnan(event.magnitude) else f"{event.magnitude:.1f} {event.magnitude_type[:6]}"
     like = "" if np.isnan(event.similarity) else f"{event.similarity:.2f}"
     time = isoformat(event.time.to_datetime64(), decimals=2)
-    return f"{time:25s}{place:34s}{size:>11s} {event.n_p:3d} {event.n_s:2d}  {event.quality:10s} {like:>5s}".rstrip()
+    phases = f"{event.n_p:3d} {event.n_s:2d}"
+    return f"{time:25s}{place:34s}{size:>11s} {phases}  {event.quality:10s} {like:>5s}".rstrip()
