@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,8 +82,7 @@ CREATE INDEX faults_by_file ON faults (file);
 """
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What tells that a file is the same as before without reading it."""
 
     size: int
@@ -237,12 +236,11 @@ class Index:
             ),
         ).lastrowid
         edges = np.concatenate([[0], np.cumsum(section.n_samples)])
-        jitter = section.starts - _clock(section.origin, section.sampling_rate, edges[:-1])
         rows = []
         for low in range(0, len(section.offsets), STRETCH):
             high = min(low + STRETCH, len(section.offsets))
             times = (_ns(section.time(int(edges[low]))), _ns(section.time(int(edges[high]))))
-            columns = (section.n_samples, section.lengths, section.offsets, jitter)
+            columns = (section.n_samples, section.lengths, section.offsets, section.late)
             blob = pack(*(column[low:high] for column in columns))
             rows.append((number, int(edges[low]), *times, high - low, blob))
         self._db.executemany("INSERT INTO stretches VALUES (NULL, ?, ?, ?, ?, ?, ?)", rows)
@@ -367,14 +365,8 @@ def _ns(moment: np.datetime64) -> int:
     return int(moment.astype(np.int64))
 
 
-def _clock(origin: int, rate: float, index: NDArray[Any]) -> NDArray[np.int64]:
-    return origin + np.rint(index / rate * 1e9).astype(np.int64)
-
-
 def _section(
     identifier: str, rate: float, kind: str, origin: int, first: int, columns: Sequence[NDArray[Any]]
 ) -> Section:
-    n_samples, lengths, offsets, jitter = columns
-    index = first + np.cumsum(n_samples) - n_samples
-    starts = jitter + _clock(origin, rate, index)
-    return Section(identifier, rate, kind, origin, first, starts, n_samples, offsets, lengths)
+    n_samples, lengths, offsets, late = columns
+    return Section(identifier, rate, kind, origin, first, n_samples, offsets, lengths, late)

@@ -33,10 +33,9 @@ def unpack(blob: bytes, n: int, n_column: int = 4) -> list[NDArray[np.int64]]:
     """Return the columns of ``n`` integers that `pack` has packed."""
     heads = np.frombuffer(blob, "<i8", 3 * n_column).tolist()
     at = 24 * n_column
-    index = np.arange(n)
     columns = []
     for first, step, width in zip(heads[0::3], heads[1::3], heads[2::3]):
-        values = first + step * index
+        values = np.arange(first, first + step * n, step) if step else np.full(n, first)
         if width:
             values += np.frombuffer(blob, f"<i{width}", n, at)
             at += width * n

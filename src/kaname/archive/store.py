@@ -329,7 +329,7 @@ class _Shelf:
     LIMIT = 64
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = str(root)
         self.open: dict[str, int] = {}
         self.anew: dict[str, list[Section]] = {}
 
@@ -345,7 +345,7 @@ class _Shelf:
         if path not in self.open:
             if len(self.open) >= self.LIMIT:
                 self.__exit__(None)
-            self.open[path] = os.open(self.root / path, os.O_RDONLY | os.O_CLOEXEC)
+            self.open[path] = os.open(f"{self.root}/{path}", os.O_RDONLY | os.O_CLOEXEC)
         return self.open[path]
 
     def current(self, located: Sequence[Located], out: WaveformRead) -> list[tuple[Section, str]]:
@@ -359,7 +359,7 @@ class _Shelf:
                 elif each.path not in scanned:
                     scanned.add(each.path)
                     if each.path not in self.anew:
-                        self.anew[each.path] = sections(scan_records(self.root / each.path))
+                        self.anew[each.path] = sections(scan_records(f"{self.root}/{each.path}"))
                     current += [(s, each.path) for s in self.anew[each.path] if s.id == each.section.id]
             except (OSError, FormatError) as error:
                 self._fail(out, each.path, error)
@@ -388,13 +388,12 @@ class _Shelf:
         except (OSError, FormatError) as error:
             self._fail(out, path, error)
             return []
-        subject = str(self.root / path)
-        out.failures += [{"step": "read", "subject": subject, **row} for row in part.failures]
+        out.failures += [{"step": "read", "subject": f"{self.root}/{path}", **row} for row in part.failures]
         return part.blocks
 
     def _fail(self, out: WaveformRead, path: str, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or error
-        out.fail(self.root / path, f"cannot be read: {reason}", kind="StorageError")
+        out.fail(Path(self.root, path), f"cannot be read: {reason}", kind="StorageError")
 
 
 def _checksum(path: Path, size: int) -> int:

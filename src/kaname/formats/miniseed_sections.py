@@ -7,8 +7,9 @@ that a time window needs, by the same code that reads a whole file.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 from pymseed import DataEncoding, MiniSEEDError, MS3Record, MS3TraceList, get_error_messages
 
-from kaname.core.time import NS_PER_S, as_time
+from kaname.core.time import NS_PER_S
 from kaname.core.waveform import Waveform
 from kaname.formats.contract import WaveformRead
 from kaname.formats.miniseed_records import TEXT_ENCODING, Records
@@ -45,14 +46,14 @@ class Section:
     """First sample of the whole section, ns since 1970; its clock runs on from there at `sampling_rate`."""
     first: int
     """Samples of the section before the first record here."""
-    starts: NDArray[np.int64]
-    """First sample of each record as its header states, ns since 1970, shape ``(n_record,)``."""
     n_samples: NDArray[np.int64]
-    """Samples of each record."""
+    """Samples of each record, shape ``(n_record,)``."""
     offsets: NDArray[np.int64]
     """Byte offset of each record in its file."""
     lengths: NDArray[np.int64]
     """Bytes of each record."""
+    late: NDArray[np.int64]
+    """How much later than due on the section's clock each record starts as its header states [ns]."""
 
     @property
     def n_sample(self) -> int:
@@ -76,20 +77,24 @@ class Section:
 
     def index(self, time: np.datetime64) -> int:
         """First sample at or after a time, counted from the first one here; a millionth of tolerance."""
-        elapsed = int(as_time(time).astype(np.int64)) - self.origin
-        return int(np.ceil(elapsed * self.sampling_rate / NS_PER_S - 1e-6)) - self.first
+        elapsed = int(time.astype("datetime64[ns]").astype(np.int64)) - self.origin
+        return ceil(elapsed * self.sampling_rate / NS_PER_S - 1e-6) - self.first
 
-    def records(self, low: int, high: int) -> Section:
-        """Return the part made of the records ``low`` to ``high`` (exclusive)."""
-        cut = slice(low, high)
-        return replace(
-            self,
-            first=self.first + int(self.n_samples[:low].sum()),
-            starts=self.starts[cut],
-            n_samples=self.n_samples[cut],
-            offsets=self.offsets[cut],
-            lengths=self.lengths[cut],
-        )
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """First sample of each record as its header states [ns since 1970]."""
+        index = self.first + np.cumsum(self.n_samples) - self.n_samples
+        return self.late + _due(self.origin, self.sampling_rate, index)
+
+    def records(self, low: int, high: int, first: int) -> Section:
+        """Return the part made of the records ``low`` to ``high`` (exclusive); ``first`` as in the class."""
+        columns = (self.n_samples, self.offsets, self.lengths, self.late)
+        parts = (column[low:high] for column in columns)
+        return Section(self.id, self.sampling_rate, self.kind, self.origin, first, *parts)
+
+
+def _due(origin: int, rate: float, index: NDArray[np.int64]) -> NDArray[np.int64]:
+    return origin + np.rint(index / rate * NS_PER_S).astype(np.int64)
 
 
 def sections(records: Records) -> list[Section]:
@@ -121,17 +126,13 @@ def sections(records: Records) -> list[Section]:
             column[grouped] for column in (channel, start, rate, n_sample, offset, length, kind, number)
         )
     edges = np.flatnonzero(np.diff(number)) + 1
-    return [
-        Section(
-            records.ids[channel[low]],
-            float(rate[low]),
-            _KINDS[kind[low]],
-            int(start[low]),
-            0,
-            *(column[low:high] for column in (start, n_sample, offset, length)),
-        )
-        for low, high in pairwise([0, *edges.tolist(), len(number)])
-    ]
+    out = []
+    for low, high in pairwise([0, *edges.tolist(), len(number)]):
+        origin, clock = int(start[low]), float(rate[low])
+        late = start[low:high] - _due(origin, clock, np.cumsum(n_sample[low:high]) - n_sample[low:high])
+        parts = [column[low:high] for column in (n_sample, offset, length)] + [late]
+        out.append(Section(records.ids[channel[low]], clock, _KINDS[kind[low]], origin, 0, *parts))
+    return out
 
 
 @njit(cache=True, nogil=True)
@@ -201,15 +202,14 @@ def decode(
         span (and without the step and the subject, which the caller knows).
     """
     low = 0 if start is None else max(0, section.index(start))
-    n = section.n_sample
-    high = n if end is None else min(n, section.index(end))
+    edges = section.n_samples.cumsum()
+    high = int(edges[-1]) if end is None else min(int(edges[-1]), section.index(end))
     if low >= high:
         return WaveformRead()
-    edges = np.cumsum(section.n_samples)
-    first = int(np.searchsorted(edges, low, "right"))
-    last = int(np.searchsorted(edges, high, "left")) + 1
-    wanted = section if last - first == len(edges) else section.records(first, last)
-    low, high = low + section.first - wanted.first, high + section.first - wanted.first
+    first, last = int(edges.searchsorted(low, "right")), int(edges.searchsorted(high, "left")) + 1
+    before = int(edges[first - 1]) if first else 0
+    wanted = section.records(first, last, section.first + before)
+    low, high = low - before, high - before
     out = WaveformRead()
     for at, samples in _samples(wanted, fetch, out.failures):
         a, b = max(low - at, 0), min(high - at, samples.size)
@@ -237,7 +237,7 @@ def _samples(
 
 def _fetch(section: Section, fetch: Fetch) -> bytes:
     offsets, ends = section.offsets, section.offsets + section.lengths
-    breaks = (np.flatnonzero(offsets[1:] != ends[:-1]) + 1).tolist()
+    breaks = ((offsets[1:] != ends[:-1]).nonzero()[0] + 1).tolist()
     pieces = [
         fetch(int(offsets[low]), int(ends[high - 1] - offsets[low]))
         for low, high in pairwise([0, *breaks, len(offsets)])

@@ -34,6 +34,9 @@ def resolve_overlaps(blocks: Iterable[Waveform]) -> tuple[list[Waveform], list[d
     out: list[Waveform] = []
     failures: list[dict[str, Any]] = []
     for channel in channels.values():
+        if len(channel) == 1:
+            out += channel
+            continue
         kept: list[Waveform] = []
         reaching: list[Waveform] = []
         starts = np.array([block.start for block in channel])
