@@ -9,13 +9,22 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from labelled_picks import Record, all_records
 from scipy.optimize import minimize
 
 import kaname.automation.pick
-from kaname.automation.pick.classical import PHASES, ClassicalSettings, basis, measure
+from kaname.automation.pick.classical import (
+    PHASES,
+    ClassicalSettings,
+    basis,
+    flatten,
+    measure,
+    phase_probabilities,
+    uncertainty_terms,
+)
 from kaname.automation.pick.onset import Onset, OnsetStep
 from kaname.core.step import run
 from kaname.core.time import seconds_between
@@ -28,14 +37,17 @@ NOISE_WEIGHT = 0.1
 """Weight of an onset that is no phase: the odds of the model are as in data with ten times fewer."""
 
 
-def labelled_onsets(records: list[Record], n_part: int) -> list[tuple[Record, Onset, int]]:
-    """Onsets with what they are: 0 nothing, 1 P, 2 S; those that cannot be told are left out.
+Labelled = tuple[Record, Onset, int | None]
+
+
+def labelled_onsets(records: list[Record], n_part: int) -> list[Labelled]:
+    """Onsets with what they are: 0 nothing, 1 P, 2 S, ``None`` where the labels do not say.
 
     With ``n_part`` 1, three-component records are read as their vertical alone.
     """
     settings = ClassicalSettings()
     step = OnsetStep(threshold_db=min(3.0, settings.threshold_db), warmup_s=settings.warmup_s)
-    out = []
+    out: list[Labelled] = []
     for record in records:
         wave = record.wave
         if n_part == 1 and any(i.endswith("Z") for i in wave.ids):
@@ -43,9 +55,7 @@ def labelled_onsets(records: list[Record], n_part: int) -> list[tuple[Record, On
         for onset in run(step, [wave]):
             if n_part == 2 and not onset.horizontal:
                 continue
-            kind = what(record, seconds_between(wave.start, onset.time))
-            if kind is not None:
-                out.append((record, onset, kind))
+            out.append((record, onset, what(record, seconds_between(wave.start, onset.time))))
     return out
 
 
@@ -66,10 +76,10 @@ def what(record: Record, t: float) -> int | None:
     return 0
 
 
-def fit(onsets: list[tuple[Record, Onset, int]]) -> dict[str, object]:
+def fit(onsets: list[Labelled]) -> dict[str, object]:
     """Fit the additive logistic model by penalised maximum likelihood."""
-    values = np.array([o.evidence for _, o, _ in onsets])
-    kind = np.array([k for _, _, k in onsets])
+    values = np.array([o.evidence for _, o, k in onsets if k is not None])
+    kind = np.array([k for _, _, k in onsets if k is not None])
     knots = np.round(np.quantile(values[kind > 0], KNOTS, axis=0), 1)
     terms = basis(values, knots)
     centre, scale = terms.mean(axis=0), terms.std(axis=0) + 1e-6
@@ -99,28 +109,38 @@ def fit(onsets: list[tuple[Record, Onset, int]]) -> dict[str, object]:
     }
 
 
-def fit_uncertainty(onsets: list[tuple[Record, Onset, int]], phase: str) -> list[float]:
-    """Fit log sigma = a + b log(spread) + c snr, so that 68 % of residuals under 0.5 s lie within sigma."""
+def fit_uncertainty(onsets: list[Labelled], phase: str, fitted: dict[str, Any]) -> list[float]:
+    """Fit the logarithm of sigma so that residuals of picks within 0.5 s of a label are covered.
+
+    The residuals have heavier tails than the normal distribution, so that no sigma covers both 68 and 95 %;
+    the fit weighs the two alike (sum of the pinball losses at one and at 1.96 sigma).
+    """
+    least = ClassicalSettings().min_probability_p
     rows, residuals = [], []
-    for record, onset, kind in onsets:
-        if kind != PHASES.index(phase) + 1:
+    for record, onset, _ in onsets:
+        probability = phase_probabilities(onset, fitted)
+        labels = record.labels.get(phase, [])
+        if probability.max() < least or PHASES[int(probability.argmax())] != phase or not labels:
             continue
         m = measure(onset, phase)
         if m is None:
             continue
-        gaps = [seconds_between(t, onset.at(m.sample)) for t in record.labels[phase]]
-        residual = min(gaps, key=abs)
+        residual = min((seconds_between(t, onset.at(m.sample)) for t in labels), key=abs)
         if abs(residual) < 0.5:
-            half_sample = 0.5 / onset.sampling_rate
-            rows.append([1.0, np.log(m.spread_s + half_sample), np.clip(m.snr_db, 0, 30)])
-            residuals.append(max(abs(residual), half_sample))
+            rows.append(uncertainty_terms(onset, m))
+            residuals.append(max(abs(residual), 0.5 / onset.sampling_rate))
     design, target = np.array(rows), np.log(residuals)
 
-    def pinball(x: np.ndarray) -> float:
+    def loss(x: np.ndarray) -> float:
         d = target - design @ x
-        return float(np.where(d > 0, 0.683 * d, -0.317 * d).sum() + 1e-3 * (x[1:] ** 2).sum())
+        wide = d - np.log(1.96)
+        one = np.where(d > 0, 0.683 * d, -0.317 * d).sum()
+        two = np.where(wide > 0, 0.95 * wide, -0.05 * wide).sum()
+        return float(one + two + 0.1 * (x[1:] ** 2).sum())
 
-    best = minimize(pinball, [-1.0, 0.5, -0.02], method="Nelder-Mead", options={"maxiter": 5000})
+    # A sharper or stronger onset is never stated as less certain.
+    bounds = [(None, None), (0.0, None), (None, 0.0)]
+    best = minimize(loss, [-1.0, 0.5, -0.02], method="Nelder-Mead", bounds=bounds, options={"maxiter": 10000})
     return [round(float(v), 4) for v in best.x]
 
 
@@ -129,19 +149,19 @@ def main() -> None:
     own = Path(kaname.automation.pick.__file__).with_name("classical.json")
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else own
     records = [r for r in all_records() if not r.reporting]
-    three, one = labelled_onsets(records, 2), labelled_onsets(records, 1)
-    result = {
+    onsets = {"three_component": labelled_onsets(records, 2), "one_component": labelled_onsets(records, 1)}
+    result: dict[str, Any] = {
         "about": "classical picker, fitted by benchmarks/calibrate_picking.py",
         "records": "half of: NCEDC (P, S; P only), Alpine Fault New Zealand 2013 (P, S)",
         "values": {"three_component": evidence_names(2), "one_component": evidence_names(1)},
-        "three_component": fit(three),
-        "one_component": fit(one),
-        "uncertainty": {p: fit_uncertainty([*three, *one], p) for p in PHASES},
+        **{model: fit(own_onsets) for model, own_onsets in onsets.items()},
     }
+    fitted = flatten(result)
+    result["uncertainty"] = {m: {p: fit_uncertainty(o, p, fitted) for p in PHASES} for m, o in onsets.items()}
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    for model in ("three_component", "one_component"):
-        print(model, result[model]["n_onsets"])  # type: ignore[index]
-    print("uncertainty", result["uncertainty"], "->", target)
+    for model in onsets:
+        print(model, result[model]["n_onsets"], result["uncertainty"][model])
+    print("->", target)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from kaname import __version__
 from kaname.automation.pick.onset import Onset, OnsetStep, Stretch
 from kaname.automation.pick.registry import Pick, picker
 from kaname.core.errors import InputError
@@ -28,7 +29,10 @@ Array = NDArray[np.float64]
 
 BEFORE_S, AFTER_S = 0.3, 0.2
 """Window about an onset in which the AIC looks for its time."""
+REACH = np.timedelta64(1, "s")
+"""No pick is further than this from the frame of its onset."""
 PHASES = ("P", "S")
+METHOD = f"classical/{__version__}"
 
 
 class ClassicalSettings(BaseModel):
@@ -91,9 +95,9 @@ class ClassicalPicker:
         picks = self._add(state[1], onsets)
         if stretch is None:
             return (stretch, ()), picks
-        # No later onset can be timed earlier than this, nor compete with a pick before it.
+        # No later onset can be timed so early that it competes with a pick before this.
         now = stretch.origin.time(stretch.judged * stretch.frame)
-        horizon = now - np.timedelta64(round((self.settings.apart_s + BEFORE_S) * 1e9), "ns")
+        horizon = now - np.timedelta64(round(self.settings.apart_s * 1e9), "ns") - REACH
         final = [p for p in picks if p.time < horizon]
         return (stretch, tuple(p for p in picks if p.time >= horizon)), final
 
@@ -106,15 +110,23 @@ class ClassicalPicker:
         for onset in onsets:
             pick = self._pick(onset)
             if pick is not None:
-                picks = self._keep_best(picks, pick)
+                self._keep_best(picks, pick)
         return sorted(picks, key=lambda p: p.time)
 
-    def _keep_best(self, picks: list[Pick], new: Pick) -> list[Pick]:
+    def _keep_best(self, picks: list[Pick], new: Pick) -> None:
+        """Add a pick to a list in place of less probable ones of its phase that are close."""
         apart = np.timedelta64(round(self.settings.apart_s * 1e9), "ns")
-        close = [p for p in picks if p.phase == new.phase and abs(p.time - new.time) < apart]
-        if any(p.probability >= new.probability for p in close):
-            return picks
-        return [p for p in picks if p not in close] + [new]
+        close = []
+        for i in range(len(picks) - 1, -1, -1):
+            if picks[i].time < new.time - apart - REACH:
+                break
+            if picks[i].phase == new.phase and abs(picks[i].time - new.time) < apart:
+                close.append(i)
+        if any(picks[i].probability >= new.probability for i in close):
+            return
+        for i in close:
+            del picks[i]
+        picks.append(new)
 
     def _pick(self, onset: Onset) -> Pick | None:
         probability = phase_probabilities(onset)
@@ -135,25 +147,29 @@ class ClassicalPicker:
             channel=channel,
             phase=phase,
             time=onset.at(measured.sample),
-            time_uncertainty_s=uncertainty(measured, phase, onset),
+            time_uncertainty_s=uncertainty(onset, measured, phase),
             probability=float(probability[which]),
             polarity=polarity(onset, measured) if phase == "P" else "",
             snr_db=measured.snr_db,
-            method=self.name,
+            method=METHOD,
         )
 
 
 @cache
 def coefficients() -> dict[str, Any]:
-    """Return the calibrated coefficients, see ``classical.json``."""
+    """Return the calibrated coefficients by dotted name, see ``classical.json``."""
     text = files("kaname.automation.pick").joinpath("classical.json").read_text(encoding="utf-8")
-    return {k: np.array(v) if isinstance(v, list) else v for k, v in _flat(json.loads(text)).items()}
+    return flatten(json.loads(text))
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of nested dictionaries by dotted name, lists of numbers as arrays."""
     out: dict[str, Any] = {}
     for key, value in tree.items():
-        out.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+        if isinstance(value, dict):
+            out.update(flatten(value, f"{prefix}{key}."))
+        else:
+            out[prefix + key] = np.array(value) if isinstance(value, list) else value
     return out
 
 
@@ -174,10 +190,15 @@ def basis(evidence: Array, knots: Array) -> Array:
     return np.concatenate([evidence, *(np.maximum(evidence - k, 0.0) for k in knots)], axis=-1)
 
 
-def phase_probabilities(onset: Onset) -> Array:
+def model_of(onset: Onset) -> str:
+    """Return the name of the coefficients that fit the channels of an onset."""
+    return "three_component" if onset.horizontal else "one_component"
+
+
+def phase_probabilities(onset: Onset, fitted: dict[str, Any] | None = None) -> Array:
     """Return the probabilities that an onset is a P and an S, shape (2,)."""
-    c = coefficients()
-    model = "three_component" if onset.horizontal else "one_component"
+    c = coefficients() if fitted is None else fitted
+    model = model_of(onset)
     terms = basis(onset.evidence, c[f"{model}.knots"])
     odds = np.exp(np.clip(terms @ c[f"{model}.weights"] + c[f"{model}.intercepts"], -50, 50))
     return np.asarray(odds / (1 + odds.sum()))
@@ -239,12 +260,17 @@ def strongest(onset: Onset, measured: Measured) -> int:
     return measured.rows[int(np.argmax(gain))]
 
 
-def uncertainty(measured: Measured, phase: str, onset: Onset) -> float:
+def uncertainty(onset: Onset, measured: Measured, phase: str) -> float:
     """Return one standard deviation of the onset time [s], by the calibration on labelled records."""
-    a, b, c = coefficients()[f"uncertainty.{phase}"]
-    spread = np.log(measured.spread_s + 0.5 / onset.sampling_rate)
-    value = float(np.exp(a + b * spread + c * np.clip(measured.snr_db, 0, 30)))
+    coefficient = coefficients()[f"uncertainty.{model_of(onset)}.{phase}"]
+    value = np.exp(uncertainty_terms(onset, measured) @ coefficient)
     return float(np.clip(value, max(0.005, 0.3 / onset.sampling_rate), 0.5))
+
+
+def uncertainty_terms(onset: Onset, measured: Measured) -> Array:
+    """Return what the logarithm of the uncertainty is linear in, shape (3,)."""
+    spread = np.log(measured.spread_s + 0.5 / onset.sampling_rate)
+    return np.array([1.0, spread, np.clip(measured.snr_db, 0, 30)])
 
 
 def polarity(onset: Onset, measured: Measured) -> str:

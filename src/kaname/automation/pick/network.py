@@ -67,8 +67,9 @@ class Tail:
 class NetworkPicker:
     """Run a network over fixed windows: a `kaname.automation.pick.Picker`."""
 
-    def __init__(self, name: str, network: Network, settings: NetworkSettings) -> None:
+    def __init__(self, name: str, network: Network, settings: NetworkSettings, *, version: str = "") -> None:
         self.name = name
+        self.method = f"{name}/{version}" if version else name
         self.network = network
         self.settings = settings
         self.window_ns = round(network.window_s * NS_PER_S)
@@ -161,7 +162,7 @@ class NetworkPicker:
                             time,
                             uncertainty,
                             float(min(curve[peak], 1.0)),
-                            method=self.name,
+                            method=self.method,
                         )
                     )
         return sorted(out, key=lambda p: p.time)

@@ -6,6 +6,7 @@ Chai et al. 2025, https://doi.org/10.1785/0220240353.
 from __future__ import annotations
 
 from fractions import Fraction
+from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,4 +68,4 @@ class PickerXL(NetworkPicker):
     def __init__(self, settings: NetworkSettings, variant: str = "") -> None:
         if variant:
             raise InputError(f"pickerxl has one set of weights, found {variant!r}; call it 'pickerxl'")
-        super().__init__("pickerxl", PickerXLNetwork(), settings)
+        super().__init__("pickerxl", PickerXLNetwork(), settings, version=version("pickerxl"))

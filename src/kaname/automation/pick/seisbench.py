@@ -65,7 +65,9 @@ class SeisBenchPicker(NetworkPicker):
                 "a SeisBench picker is called seisbench:MODEL/WEIGHTS, such as seisbench:phasenet/stead; "
                 f"MODEL is one of {', '.join(MODELS)}; found 'seisbench:{variant}'"
             )
-        super().__init__(f"seisbench:{variant}", SeisBenchNetwork(_load(name.lower(), weights)), settings)
+        model = _load(name.lower(), weights)
+        version = str(model.weights_version or "")
+        super().__init__(f"seisbench:{variant}", SeisBenchNetwork(model), settings, version=version)
 
 
 def _load(name: str, weights: str) -> Any:
