@@ -13,7 +13,14 @@ import pandas as pd
 
 from kaname.core.tables import ARRIVALS, EVENTS, PICKS, validate
 from kaname.formats.ellipsoid import LEVEL_PERCENT, Ellipsoid
-from kaname.formats.quakeml_identifiers import EVENT_NOTES, PICK_NOTES, to_comments, to_resource
+from kaname.formats.quakeml_identifiers import (
+    EVENT_NOTES,
+    PICK_NOTES,
+    UNLOCATED_ARRIVAL_NOTES,
+    UNLOCATED_EVENT_NOTES,
+    to_comments,
+    to_resource,
+)
 from kaname.signal.response import WOOD_ANDERSON_GAIN
 
 KM_PER_DEGREE = 6371.0 * np.pi / 180.0
@@ -52,13 +59,16 @@ def _event(row: Any, arrivals: pd.DataFrame, picks: dict[str, Any]) -> Any:
     origin = _origin(row) if located else None
     event = ev.Event(
         resource_id=to_resource("event", row.event_id),
-        comments=to_comments(row, EVENT_NOTES),
+        comments=to_comments(row, EVENT_NOTES if located else UNLOCATED_EVENT_NOTES),
         creation_info=ev.CreationInfo(agency_id="kaname"),
     )
     for arrival in arrivals.itertuples(index=False):
-        event.picks.append(_pick(arrival, picks.get(arrival.pick_id)))
+        pick = _pick(arrival, picks.get(arrival.pick_id))
+        event.picks.append(pick)
         if origin is not None:
             origin.arrivals.append(_arrival(arrival))
+        else:
+            pick.comments += to_comments(arrival, UNLOCATED_ARRIVAL_NOTES)
         _add_station_magnitude(event, arrival, row, origin)
     if origin is not None:
         event.origins.append(origin)
@@ -178,11 +188,11 @@ def _add_station_magnitude(event: Any, arrival: Any, row: Any, origin: Any) -> N
             waveform_id=_waveform_id(arrival),
         )
         event.amplitudes.append(amplitude)
-    if np.isfinite(arrival.station_magnitude):
+    if np.isfinite(arrival.station_magnitude) and origin is not None:
         event.station_magnitudes.append(
             ev.StationMagnitude(
                 resource_id=to_resource("station-magnitude", name),
-                origin_id=origin.resource_id if origin is not None else None,
+                origin_id=origin.resource_id,
                 mag=arrival.station_magnitude,
                 station_magnitude_type=row.magnitude_type or None,
                 amplitude_id=amplitude.resource_id if amplitude is not None else None,

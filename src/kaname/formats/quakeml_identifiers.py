@@ -13,11 +13,15 @@ from typing import Any
 
 import pandas as pd
 
-from kaname.core.tables import EVENTS, PICKS, Schema
+from kaname.core.tables import ARRIVALS, EVENTS, PICKS, Schema
 
 EVENT_NOTES = (EVENTS, ("quality", "similarity", "similar_to", "n_p", "n_s", "remark"))
 PICK_NOTES = (PICKS, ("probability", "snr_db"))
+UNLOCATED_EVENT_NOTES = (EVENTS, (*EVENT_NOTES[1], "n_station", "method", "velocity_model"))
+UNLOCATED_ARRIVAL_NOTES = (ARRIVALS, ("station_magnitude",))
+"""QuakeML keeps these with a hypocentre; without one they stand in comments of the event and of its picks."""
 _OWN = "smi:local/kaname/"
+_NOTE = "note"
 _QUAKEML = r"(smi|quakeml):[\w.\-*()~']{3,}/.+"
 _RANDOM = r"smi:local/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
@@ -43,24 +47,27 @@ def from_resource(resource: Any, made_up: str = "") -> str:
     return made_up if made_up and (not text or re.fullmatch(_RANDOM, text)) else text
 
 
-def to_comments(row: Any, notes: tuple[Schema, Iterable[str]]) -> list[Any]:
+def to_comments(row: Any, notes: tuple[Schema, tuple[str, ...]]) -> list[Any]:
     """Return ObsPy comments with the named values of a row, the unknown ones left out."""
     from obspy.core.event import Comment
 
     schema, names = notes
+    owner = "/".join(getattr(row, name) for name in schema.key)
     stated = ((name, getattr(row, name)) for name in names)
     return [
-        Comment(text=f"{name}: {value}", force_resource_id=False)
+        Comment(text=f"{name}: {value}", resource_id=to_resource(_NOTE, f"{schema.name}/{owner}/{name}"))
         for name, value in stated
         if not (pd.isna(value) or value == schema[name].missing)
     ]
 
 
-def from_comments(owner: Any, notes: tuple[Schema, Iterable[str]]) -> dict[str, Any]:
-    """Return the named values from the comments of an ObsPy object of ours; others' comments are not ours."""
+def from_comments(comments: Iterable[Any], notes: tuple[Schema, tuple[str, ...]]) -> dict[str, Any]:
+    """Return the named values from comments of ours; those of others may mean something else."""
     schema, names = notes
-    if not str(owner.resource_id).startswith(_OWN):
-        return {}
     convert: dict[str, Any] = {"float": float, "int": int, "string": str}
-    stated = (comment.text.partition(": ") for comment in owner.comments if comment.text)
-    return {name: convert[schema[name].dtype](value) for name, _, value in stated if name in names}
+    found = {}
+    for comment in comments:
+        name, _, value = (comment.text or "").partition(": ")
+        if name in names and str(comment.resource_id).startswith(f"{_OWN}{_NOTE}/"):
+            found[name] = convert[schema[name].dtype](value)
+    return found

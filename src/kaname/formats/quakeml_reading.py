@@ -12,7 +12,13 @@ from kaname.core.time import as_time
 from kaname.formats.ellipsoid import LEVEL_PERCENT, Ellipsoid
 from kaname.formats.eventset import EventSet, failure
 from kaname.formats.quakeml import COVARIANCE, KM_PER_DEGREE, TRACE_MM_PER_M
-from kaname.formats.quakeml_identifiers import EVENT_NOTES, PICK_NOTES, from_comments, from_resource
+from kaname.formats.quakeml_identifiers import (
+    PICK_NOTES,
+    UNLOCATED_ARRIVAL_NOTES,
+    UNLOCATED_EVENT_NOTES,
+    from_comments,
+    from_resource,
+)
 
 
 def from_catalog(catalog: Any, *, name: str | None = None) -> EventSet:
@@ -56,7 +62,7 @@ def from_catalog(catalog: Any, *, name: str | None = None) -> EventSet:
         lost = _read_amplitudes(event, own_arrivals)
         if lost:
             refuse(event_id, f"amplitudes without an arrival at their sensor: {', '.join(sorted(lost))}")
-        stated = from_comments(event, EVENT_NOTES)
+        stated = from_comments(event.comments, UNLOCATED_EVENT_NOTES)
         row = _read_origin(event, origin) if origin is not None else _unlocated(own_picks)
         remarks = [text for text in (stated.pop("remark", ""), row.pop("remark", "")) if text]
         row |= {"event_id": event_id, "remark": "; ".join(remarks), **_read_magnitude(event), **stated}
@@ -101,7 +107,7 @@ def _read_picks(event: Any, made_up: str) -> tuple[dict[str, dict[str, Any]], se
             "time_uncertainty_s": _error(pick.time_errors),
             "polarity": polarity,
             "method": from_resource(pick.method_id) or (pick.evaluation_mode or ""),
-            **from_comments(pick, PICK_NOTES),
+            **from_comments(pick.comments, PICK_NOTES),
         }
     return rows, skipped
 
@@ -111,7 +117,8 @@ def _read_arrivals(
 ) -> list[dict[str, Any]]:
     shared = ("pick_id", "network", "station", "location", "channel", "phase", "time", "time_uncertainty_s")
     if origin is None:
-        return [{"event_id": event_id, **{k: p[k] for k in shared}} for p in picks.values()]
+        notes = {str(p.resource_id): from_comments(p.comments, UNLOCATED_ARRIVAL_NOTES) for p in event.picks}
+        return [{"event_id": event_id, **{k: p[k] for k in shared}, **notes[i]} for i, p in picks.items()]
     weights = [a.time_weight for a in origin.arrivals if a.time_weight is not None]
     largest = max([1.0, *weights])
     return [
