@@ -157,14 +157,20 @@ def read_stations(paths: str | PathLike[str] | Sequence[str | PathLike[str]]) ->
         except (KanameError, OSError) as error:
             _fail(failures, path, type(error).__name__, str(error))
             continue
+        if not found and not _has_channels(more):
+            _fail(failures, path, "FormatError", f"{path} holds neither stations nor responses")
         rows += _usable(found, path, failures)
         if more is not None:
             inventory = more if inventory is None else inventory + more
     placed = _settle(rows, failures)
-    if not placed and not any(s.channels for n in inventory or () for s in n):
-        reasons = "; ".join(f["message"] for f in failures) or "the files given hold none"
+    if not placed and not _has_channels(inventory):
+        reasons = "; ".join(f["message"] for f in failures) or "no file was given"
         raise FormatError(f"no stations could be read: {reasons}")
     return Stations(table(placed, STATIONS), inventory, failures)
+
+
+def _has_channels(inventory: Any) -> bool:
+    return any(station.channels for network in inventory or () for station in network)
 
 
 def _read(path: Path, failures: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], Any]:
