@@ -56,7 +56,7 @@ def test_the_wheel_holds_the_package_its_data_and_the_licence(wheel):
 
 
 @pytest.mark.slow
-def test_it_installs_into_an_empty_environment_and_runs(wheel, empty):
+def test_it_installs_into_an_empty_environment_and_runs_the_demo(wheel, empty):
     python = empty / "env" / "bin" / "python"
     done = run(python, *PIP, "install", "--constraint", ROOT / "constraints.txt", wheel, folder=empty)
     if done.returncode and "No matching distribution" in done.stderr:
@@ -66,3 +66,6 @@ def test_it_installs_into_an_empty_environment_and_runs(wheel, empty):
     assert run(program, "--version", folder=empty).stdout == f"kaname {kaname.__version__}\n"
     doctor = run(program, "doctor", folder=empty)
     assert doctor.returncode == 0, doctor.stdout
+    demo = run(program, "demo", "--out", empty / "out", folder=empty)
+    assert demo.returncode == 0, demo.stderr
+    assert "<html" in (empty / "out" / "report.html").read_text(encoding="utf-8")
