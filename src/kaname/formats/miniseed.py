@@ -155,12 +155,14 @@ def pack(
     for identifier, samples in zip(block.ids, block.data):
         code, kind, native = _encode(samples, encoding, identifier)
         record = MS3Record(reclen=record_length, encoding=code)
+        channel = identifier.rsplit(".", 1)[1]
+        record.sourceid = _source_id(identifier, version)
         try:
-            record.sourceid = _source_id(identifier, version)
             record.formatversion = version
             record.starttime = int(block.start.astype(np.int64))
             record.samprate = block.sampling_rate
-            yield from record.generate(data_samples=native, sample_type=kind)
+            for packed in record.generate(data_samples=native, sample_type=kind):
+                yield packed if len(channel) >= 3 else packed[:15] + channel.encode().ljust(3) + packed[18:]
         except (MiniSEEDError, ValueError) as error:
             raise InputError(
                 f"{identifier} from {isoformat(block.start)} cannot be written as miniSEED {version}: {error}"
@@ -169,13 +171,20 @@ def pack(
 
 def _source_id(identifier: str, version: int) -> str:
     network, station, location, channel = identifier.split(".")
-    if version == 2 and not (
-        len(network) <= 2 and len(station) <= 5 and len(location) <= 2 and len(channel) <= 3
-    ):
-        raise InputError(f"{identifier} has codes too long for miniSEED 2; write version 3")
-    if "_" in channel:
-        return f"FDSN:{network}_{station}_{location}_{channel}"
-    return nslc2sourceid(network, station, location, channel)
+    if version == 2:
+        if not (len(network) <= 2 and len(station) <= 5 and len(location) <= 2 and len(channel) <= 3):
+            raise InputError(f"{identifier} has codes too long for miniSEED 2; write version 3")
+        # libmseed knows channels of three letters only: `pack` writes a shorter one over this.
+        channel = channel if len(channel) == 3 else "XXX"
+    elif len(channel) != 3 and channel.count("_") != 2:
+        raise InputError(
+            f"{identifier}: a channel of miniSEED 3 has three letters or is BAND_SOURCE_SUBSOURCE, "
+            f"found {channel!r}; write version 2"
+        )
+    try:
+        return nslc2sourceid(network, station, location, channel)
+    except ValueError as error:
+        raise InputError(f"{identifier} cannot be a source identifier of miniSEED: {error}") from error
 
 
 def _encode(samples: np.ndarray, encoding: Encoding | None, identifier: str) -> tuple[int, str, np.ndarray]:
@@ -191,7 +200,8 @@ def _encode(samples: np.ndarray, encoding: Encoding | None, identifier: str) -> 
         raise InputError(
             f"{identifier}: {samples.dtype} samples cannot be written as {encoding} without loss"
         )
-    native = np.ascontiguousarray(samples, dtype=dtype)
+    with np.errstate(over="ignore"):  # refused below
+        native = np.ascontiguousarray(samples, dtype=dtype)
     same = (native == samples) | (native != native)
     if not same.all():
         raise InputError(
