@@ -25,7 +25,7 @@ lint: $(VENV)/full  ## check style, types and the rules between rooms
 	$(BIN)/lint-imports --no-logo
 
 bench: $(VENV)/full  ## measure speed beside the peers
-	$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' --benchmark-only
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 docs: $(VENV)/full  ## build the pages into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
