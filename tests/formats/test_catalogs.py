@@ -366,6 +366,16 @@ class TestNordic:
         assert back.events["longitude"].iloc[1] == -170
 
 
+def test_nonlinloc_files_of_one_name_for_the_event_stay_apart(tmp_path) -> None:
+    source = IO / "nlloc" / "tests" / "data" / "nlloc.hyp"
+    copy = tmp_path / "copy.hyp"
+    copy.write_bytes(source.read_bytes())
+    read = read_events([source, copy])
+    assert list(read.events["event_id"]) == ["nlloc.hyp/nlloc0001", "copy.hyp/nlloc0001"]
+    assert (len(read.arrivals), len(read.picks)) == (10, 10)
+    assert read.events["cov_ee_km2"][0] == pytest.approx(1.21008)
+
+
 class TestTables:
     def test_csv_comes_back_and_states_its_units(self, made, tmp_path) -> None:
         path = write_events(made, tmp_path / "events.csv")

@@ -17,6 +17,7 @@ from kaname.core.tables import ARRIVALS, EVENTS, PICKS, concat, read_table, vali
 from kaname.formats import nordic
 from kaname.formats.eventset import EventSet, failure
 from kaname.formats.foreign import foreign, plugin, recognise
+from kaname.formats.nonlinloc import read_nonlinloc
 from kaname.formats.quakeml import to_catalog
 from kaname.formats.quakeml_reading import from_catalog
 
@@ -78,6 +79,15 @@ def _read(path: Path) -> EventSet:
     form = recognise(path, "event")
     if form is None:
         raise FormatError(f"{path} is of no known catalogue format; expected QuakeML, Nordic, CSV or Parquet")
+    if form == "NLLOC_HYP":
+        # ObsPy gives NonLinLoc's ellipsoid in kilometres where QuakeML has metres, and no covariance.
+        solved = read_nonlinloc(path)
+        picks = validate(solved.arrivals[[n for n in PICKS.names if n in solved.arrivals]], PICKS)
+        events, arrivals, picks = (
+            frame.assign(**{n: f"{path.name}/" + frame[n] for n in ("event_id", "pick_id") if n in frame})
+            for frame in (solved.events, solved.arrivals, picks)
+        )
+        return EventSet(events, arrivals, picks, solved.failures.to_dict("records"))
     with foreign(path, form) as warned:
         catalog = plugin("event", form, "readFormat")(str(path))
         read = from_catalog(catalog, name=None if form in _KEEP_IDENTIFIERS else path.name)

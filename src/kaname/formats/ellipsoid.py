@@ -71,6 +71,7 @@ def _frame(azimuth: float, plunge: float) -> tuple[NDArray[np.float64], ...]:
 
 
 def _scale(level_percent: float) -> float:
-    from scipy.stats import chi2
+    """Return the radius, in standard deviations, of the ball that holds this share of a 3-D normal."""
+    from scipy.special import gammaincinv
 
-    return float(np.sqrt(chi2.ppf(level_percent / 100.0, 3)))
+    return float(np.sqrt(2.0 * gammaincinv(1.5, level_percent / 100.0)))
