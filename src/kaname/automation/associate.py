@@ -32,6 +32,12 @@ class AssociateSettings(Settings):
     minimum_p: int = Field(3, ge=0, description="least number of P picks")
     minimum_s: int = Field(0, ge=0, description="least number of S picks")
     minimum_stations: int = Field(4, ge=2, description="least number of stations with a pick")
+    sure_probability: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="picks at least this probable are associated first, the others from what is left",
+    )
     tolerance_s: float = Field(0.8, gt=0, description="largest misfit of a pick to its event [s]")
     margin_km: float = Field(30.0, ge=0, description="how far beyond the network events are looked for [km]")
     maximum_depth_km: float = Field(40.0, gt=0, description="deepest event looked for [km]")

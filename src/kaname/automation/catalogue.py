@@ -210,22 +210,45 @@ def find_events(
     engine: Engine,
 ) -> Located:
     """Associate picks, locate the events, gather what belongs to them and locate them anew."""
-    place = stations.table
-    key = digest(
-        "associate", __version__, settings.associate.model_dump(), model.key, _hash(picks), _hash(place)
+    place, cache = stations.table, _table_cache()
+    failures: list[pd.DataFrame] = []
+    found: list[tuple[pd.DataFrame, pd.DataFrame]] = []
+    free = picks
+    # The sure picks first: a doubtful pick near the time of a sure one would lead the search astray.
+    for least in (settings.associate.sure_probability, 0.0):
+        sure = free[~(free["probability"] < least)].reset_index(drop=True)
+        assigned = _associated(sure, place, model, settings, engine, failures)
+        events, arrivals = _locate(assigned, place, model, settings, engine, failures)
+        for _ in range(settings.refine.rounds if len(events) else 0):
+            gathered = gather(events, arrivals, free, place, model, settings.refine, cache=cache)
+            events, arrivals = _locate(gathered, place, model, settings, engine, failures)
+        found.append((events, arrivals))
+        free = free[~free["pick_id"].isin(arrivals["pick_id"])].reset_index(drop=True)
+    verdict = believe(
+        tables.concat((e for e, _ in found), tables.EVENTS),
+        tables.concat((a for _, a in found), tables.ARRIVALS),
+        place,
+        recording,
+        settings.refine,
     )
-    task = Task(key, "association", (picks, place, model, settings.associate))
-    output = engine.run(_associate, [task], "Associate")[0]
-    failures = [output["failures"]]
-    assigned = output.get("assigned", picks.iloc[:0].assign(event_id=""))
-    events, arrivals = _locate(assigned, place, model, settings, engine, failures)
-    for _ in range(settings.refine.rounds):
-        if events.empty:
-            break
-        gathered = gather(events, arrivals, picks, place, model, settings.refine, cache=_table_cache())
-        events, arrivals = _locate(gathered, place, model, settings, engine, failures)
-    verdict = believe(events, arrivals, place, recording, settings.refine)
     return Located(verdict.events, verdict.arrivals, verdict.rejected, failures)
+
+
+def _associated(
+    picks: pd.DataFrame,
+    stations: pd.DataFrame,
+    model: VelocityModel,
+    settings: CatalogueSettings,
+    engine: Engine,
+    failures: list[pd.DataFrame],
+) -> pd.DataFrame:
+    key = digest(
+        "associate", __version__, settings.associate.model_dump(), model.key, _hash(picks), _hash(stations)
+    )
+    task = Task(key, "association", (picks, stations, model, settings.associate))
+    output = engine.run(_associate, [task], "Associate")[0]
+    failures.append(output["failures"])
+    return output.get("assigned", picks.iloc[:0].assign(event_id=""))
 
 
 def _associate(

@@ -63,8 +63,8 @@ def gather(
 ) -> pd.DataFrame:
     """Return the arrivals of located events with the picks that fit them added, ready to locate anew.
 
-    Each pick goes to the event it fits best, in the order of misfit; a station gets one arrival of each
-    phase. Arrivals that the location gave no weight are given up, so that a better pick may take the place.
+    All picks are weighed anew, those of the last round included: each goes to the event it fits best in
+    the order of misfit and improbability together, and a station gets one arrival of each phase.
 
     Parameters
     ----------
@@ -85,37 +85,24 @@ def gather(
         ``event_id`` and the columns of the ``picks`` table.
     """
     located = events[events["latitude"].notna()]
-    origin = located.set_index("event_id")["time"]
-    travel_s = (arrivals["time"] - arrivals["event_id"].map(origin)).dt.total_seconds()
-    limit = settings.tolerance_s + settings.tolerance_fraction * travel_s
-    kept = arrivals[(arrivals["weight"] >= LEAST_WEIGHT) & (arrivals["residual_s"].abs() <= limit)]
-    base = _with_picks(kept, picks)
-    free = picks[~picks["pick_id"].isin(base["pick_id"])]
-    candidates = _candidates(located, free, stations, model, settings, cache)
-    taken = set(zip(base["event_id"], base["network"], base["station"], base["phase"]))
+    taken: set[tuple[str, str, str, str]] = set()
     used: set[str] = set()
-    added = []
-    for row in candidates.sort_values(["misfit", "event_id", "pick_id"], kind="stable").itertuples():
+    chosen = []
+    candidates = _candidates(located, picks, stations, model, settings, cache)
+    for row in candidates.sort_values(["cost", "event_id", "pick_id"], kind="stable").itertuples():
         place = (row.event_id, row.network, row.station, row.as_phase)
-        if row.pick_id in used or place in taken:
-            continue
-        used.add(row.pick_id)
-        taken.add(place)
-        added.append((row.event_id, row.pick_id, row.as_phase))
-    extra = pd.DataFrame(added, columns=["event_id", "pick_id", "as_phase"]).merge(picks, on="pick_id")
-    relabelled = extra["as_phase"] != extra["phase"]
-    extra.loc[relabelled, "time_uncertainty_s"] *= SECONDARY_WIDENING
-    extra["phase"] = extra["as_phase"]
-    rest = _with_picks(arrivals[~arrivals["event_id"].isin(located["event_id"])], picks)
+        if row.pick_id not in used and place not in taken:
+            used.add(row.pick_id)
+            taken.add(place)
+            chosen.append((row.event_id, row.pick_id, row.as_phase))
+    own = pd.DataFrame(chosen, columns=["event_id", "pick_id", "as_phase"]).merge(picks, on="pick_id")
+    own.loc[own["as_phase"] != own["phase"], "time_uncertainty_s"] *= SECONDARY_WIDENING
+    own["phase"] = own["as_phase"]
+    rest = arrivals[~arrivals["event_id"].isin(located["event_id"])]
+    rest = rest[["event_id", "pick_id"]].merge(picks, on="pick_id")
     columns = ["event_id", *tables.PICKS.names]
-    whole = pd.concat([base[columns], extra[columns], rest[columns]], ignore_index=True)
+    whole = pd.concat([own[columns], rest[columns]], ignore_index=True)
     return whole.sort_values(["event_id", "time", "pick_id"], ignore_index=True)
-
-
-def _with_picks(arrivals: pd.DataFrame, picks: pd.DataFrame) -> pd.DataFrame:
-    """The picks of arrivals, with the phase that the arrival says."""
-    own = arrivals[["event_id", "pick_id", "phase", "time_uncertainty_s"]]
-    return own.merge(picks.drop(columns=["phase", "time_uncertainty_s"]), on="pick_id", how="inner")
 
 
 def _candidates(
@@ -126,7 +113,7 @@ def _candidates(
     settings: RefineSettings,
     cache: Path | None,
 ) -> pd.DataFrame:
-    """All pairs of an event and a free pick that fit; ``misfit`` is in units of the tolerance."""
+    """All pairs of an event and a pick that fit; ``cost`` is misfit over tolerance plus improbability."""
     known = Stations(stations)
     depth_km = events["depth_km"].to_numpy()
     origin = events["time"].to_numpy("datetime64[ns]").astype(np.int64) / NS_PER_S
@@ -152,16 +139,17 @@ def _candidates(
                 continue
             travel_s = _travel(timetables, model, as_phase, sensor_km, distance, depth_km, cache)
             onset = rows["time"].to_numpy("datetime64[ns]").astype(np.int64) / NS_PER_S
+            doubt = 1.0 - np.nan_to_num(rows["probability"].to_numpy(), nan=1.0)
             limit = settings.tolerance_s + settings.tolerance_fraction * travel_s
             low = np.searchsorted(onset, origin + travel_s - limit)
             high = np.searchsorted(onset, origin + travel_s + limit, side="right")
             for i in np.flatnonzero(high > low):
                 for j in range(low[i], high[i]):
-                    misfit = abs(onset[j] - origin[i] - travel_s[i]) / limit[i]
+                    cost = abs(onset[j] - origin[i] - travel_s[i]) / limit[i] + doubt[j]
                     # An S taken for what it was picked as goes before one that is relabelled.
-                    misfit += 1.0 if phase != as_phase else 0.0
-                    found.append((ids[i], rows["pick_id"].iloc[j], network, station, as_phase, misfit))
-    return pd.DataFrame(found, columns=["event_id", "pick_id", "network", "station", "as_phase", "misfit"])
+                    cost += 1.0 if phase != as_phase else 0.0
+                    found.append((ids[i], rows["pick_id"].iloc[j], network, station, as_phase, cost))
+    return pd.DataFrame(found, columns=["event_id", "pick_id", "network", "station", "as_phase", "cost"])
 
 
 def _travel(
