@@ -17,7 +17,7 @@ from kaname.core.errors import InputError
 from kaname.core.tables import ARRIVALS, EVENTS, FAILURES, PICKS, STATIONS, empty, validate
 from kaname.core.waveform import Waveform
 from kaname.report import catalogue, listing, maps
-from kaname.report.page import ABSENT, items, moment, number, picture, text, write_page
+from kaname.report.page import ABSENT, items, many, moment, number, picture, text, write_page
 from kaname.report.records import record_section
 from kaname.report.reference import Reference
 from kaname.report.stations import AVAILABILITY, DRAWN_STATIONS, health, health_figure
@@ -35,7 +35,7 @@ class CatalogueReport:
         Title of the page.
     run
         What is to be known about the run (time span of the data, command, version, velocity model, ...), in
-        the order to show it; lists and mappings are shown as JSON at the end of the page, the rest at its head.
+        the order to show it; lists and mappings stand as JSON at the end of the page, the rest at its head.
     caveats
         What cannot be trusted, in plain language, a sentence or two each.
     references
@@ -158,7 +158,7 @@ class CatalogueReport:
             (f"{known.min():.1f} to {known.max():.1f}" if len(known) else ABSENT, "magnitude"),
             (f"{len(self.stations.drop_duplicates(['network', 'station']))}", "stations"),
             (f"{len(self.picks)}", "picks"),
-            (f"{len(self.arrivals)}", "of them tied to events"),
+            (f"{len(self.arrivals)}", "picks in events"),
             (f"{len(self.failures)}", "failures"),
         ]
         inner = "".join(f'<div class="tile"><b>{value}</b><span>{name}</span></div>' for value, name in tiles)
@@ -177,19 +177,20 @@ class CatalogueReport:
         view = maps.default_view(self.events, self.stations, self.references)
         n_event = len(self._located)
         notes = [
-            f"{n_event} located events; colour is depth, size is magnitude. Ellipses hold the epicentre with "
-            "68 % confidence; bars in the sections are one standard deviation either way."
+            f"{many(n_event, 'located event')}; colour is depth, size is magnitude. Ellipses hold the "
+            "epicentre with 68 % confidence; bars in the sections are one standard deviation either way."
         ]
         if n_event < len(self.events):
-            notes.append(f"{len(self.events) - n_event} events without a location are not drawn.")
+            notes.append(f"{many(len(self.events) - n_event, 'event')} without a location not drawn.")
         stations = self.stations.drop_duplicates(["network", "station", "latitude", "longitude"])
-        for places, name in ((self._located, "events"), (stations, "stations")):
+        for places, name in ((self._located, "event"), (stations, "station")):
             if beyond := maps.outside(view, places):
-                notes.append(f"{beyond} {name} lie outside the map.")
+                notes.append(f"{many(beyond, name)} outside the map.")
         yield picture(
             maps.hypocentres(self.events, self.stations, references=self.references, view=view),
-            f"Map and two depth sections of {n_event} earthquakes and {len(stations)} stations.",
+            f"Map and two depth sections: {many(n_event, 'event')}, {many(len(stations), 'station')}.",
             " ".join(notes),
+            gradients=True,
         )
         if self.references:
             yield from listing.reference_table(self.events, self.references, self._link)
@@ -205,7 +206,7 @@ class CatalogueReport:
         yield picture(
             catalogue.magnitude_time(self.events),
             f"Magnitude against time of {n} events, and the cumulative number of {len(self.events)} events.",
-            f"Magnitudes of {n} events (blue), cumulative number of all {len(self.events)} (red).",
+            f"Magnitudes of {n} events (blue), cumulative number of all {len(self.events)} (orange).",
         )
         yield '<div class="pair">'
         yield picture(

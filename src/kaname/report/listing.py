@@ -13,6 +13,7 @@ from kaname.report.page import (
     Column,
     Record,
     items,
+    many,
     moment,
     moments,
     number,
@@ -79,7 +80,7 @@ def event_table(events: pd.DataFrame, link: Link, meaning: Mapping[str, str]) ->
         words("Remark", "remark", EVENTS["remark"].meaning),
     ]  # fmt: skip
     rows = ({**e, "row": f"event-{i}"} for i, e in enumerate(events.to_dict("records"), 1))
-    yield from table("event-table", f"{len(events)} events. A click on a title sorts.", columns, rows)
+    yield from table("event-table", f"{many(len(events), 'event')}. A click on a title sorts.", columns, rows)
 
 
 def reference_table(events: pd.DataFrame, references: Sequence[Reference], link: Link) -> Iterator[str]:
@@ -129,7 +130,7 @@ def station_table(health: pd.DataFrame) -> Iterator[str]:
         numbers("Spread s", "residual_spread_s", 3, "1.4826 times their median absolute deviation"),
         numbers("Failures", "n_failure", 0, "rows of the failures table that name the station"),
     ]  # fmt: skip
-    yield from table("station-table", f"{len(health)} stations.", columns, health.to_dict("records"))
+    yield from table("station-table", many(len(health), "station") + ".", columns, health.to_dict("records"))
 
 
 def failure_table(failures: pd.DataFrame) -> Iterator[str]:
@@ -148,7 +149,7 @@ def failure_table(failures: pd.DataFrame) -> Iterator[str]:
         words("Error", "error", FAILURES["error"].meaning),
         words("Message", "message", FAILURES["message"].meaning),
     ]
-    caption = f"{len(failures)} failures: {summed}{listed}."
+    caption = f"{many(len(failures), 'failure')}: {summed}{listed}."
     yield from table("failure-table", caption, columns, failures.head(FAILURE_ROWS).to_dict("records"))
 
 
@@ -167,7 +168,9 @@ def arrival_table(name: str, arrivals: pd.DataFrame) -> Iterator[str]:
         numbers("Amplitude mm", "amplitude_mm", 5, ARRIVALS["amplitude_mm"].meaning),
         numbers("Station M", "station_magnitude", 2, ARRIVALS["station_magnitude"].meaning),
     ]  # fmt: skip
-    yield from table(name, f"{len(arrivals)} arrivals.", columns, arrivals.to_dict("records"), sortable=False)
+    yield from table(
+        name, many(len(arrivals), "arrival") + ".", columns, arrivals.to_dict("records"), sortable=False
+    )
 
 
 def event_facts(event: pd.Series) -> str:
@@ -182,7 +185,7 @@ def event_facts(event: pd.Series) -> str:
         )
     magnitude = plus_minus(event["magnitude"], event["magnitude_uncertainty"], 2)
     if magnitude != ABSENT:
-        magnitude += f" {text(event['magnitude_type'])}, {event['n_magnitude']} stations"
+        magnitude += f" {text(event['magnitude_type'])}, {many(event['n_magnitude'], 'station')}"
 
     def measured(name: str, decimals: int, unit: str) -> str:
         value = number(event[name], decimals)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -20,7 +21,12 @@ from kaname.report import style
 ABSENT = "–"
 """What stands for a value that is not known."""
 
+LONG = 24
+"""Texts longer than this ask for a wide column."""
+
 Record = Mapping[str, Any]
+
+_TAG = re.compile("<[^>]*>")
 
 # Control characters have no place in HTML, and a file name may hold any: shown as what they are.
 _VISIBLE = {i: f"\\x{i:02x}" for i in [*range(9), 11, 12, *range(14, 32), *range(127, 160)]}
@@ -41,6 +47,11 @@ def plus_minus(value: Any, uncertainty: Any, decimals: int) -> str:
     if not (np.isfinite(value) and np.isfinite(uncertainty)):
         return number(value, decimals)
     return f"{number(value, decimals)} ± {number(uncertainty, decimals)}"
+
+
+def many(count: int, noun: str) -> str:
+    """Return for example ``1 event`` or ``2 events``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def moment(time: Any, *, decimals: int = 2) -> str:
@@ -128,7 +139,10 @@ def table(
         row = ["<tr>"]
         for column, kind in zip(columns, kinds):
             key = f' data-key="{_key(column.key(record))}"' if sortable and column.key else ""
-            row.append(f"<td{kind}{key}>{column.markup(record)}</td>")
+            cell = column.markup(record)
+            row.append(
+                f"<td{kind or (' class=long' if len(_TAG.sub('', cell)) > LONG else '')}{key}>{cell}</td>"
+            )
         yield "".join([*row, "</tr>\n"])
     yield "</tbody></table></div>\n"
 
@@ -137,7 +151,9 @@ def _key(value: float) -> str:
     return f"{value:.17g}" if np.isfinite(value) else ""
 
 
-def picture(drawing: Figure, alternative: str, caption: str, *, lazy: bool = False) -> str:
+def picture(
+    drawing: Figure, alternative: str, caption: str, *, lazy: bool = False, gradients: bool = False
+) -> str:
     """Return a figure with its caption (markup).
 
     Parameters
@@ -150,12 +166,15 @@ def picture(drawing: Figure, alternative: str, caption: str, *, lazy: bool = Fal
         Caption (markup).
     lazy
         Let the browser decode it only when it comes into sight.
+    gradients
+        Whether the figure has a colour scale, see `kaname.report.style.data_uri`.
     """
     width, height = (round(inch * 100) for inch in drawing.get_size_inches())
     later = ' loading="lazy" decoding="async"' if lazy else ""
+    image = style.data_uri(drawing, gradients=gradients)
     return (
-        f'<figure><div class="frame"><img src="{style.data_uri(drawing)}" alt="{text(alternative)}" '
-        f'width="{width}" height="{height}"{later}></div><figcaption>{caption}</figcaption></figure>\n'
+        f'<figure><div class="frame"><img src="{image}" alt="{text(alternative)}" width="{width}" '
+        f'height="{height}"{later}></div><figcaption>{caption}</figcaption></figure>\n'
     )
 
 

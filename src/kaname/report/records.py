@@ -16,16 +16,19 @@ from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
 from kaname.core.geo import distance_azimuth
-from kaname.core.time import isoformat, seconds_between
+from kaname.core.time import seconds_between
 from kaname.core.waveform import Waveform
 from kaname.report import style
+from kaname.report.page import moment
 
 Components = Literal["auto", "vertical", "all"]
 
 COLUMNS = 1600
 """Samples are thinned to the highest and lowest of each of this many columns, so that no peak is lost."""
 ALL_COMPONENTS_ROWS = 18
-DRAWN_ROWS = 60
+"""Up to this many traces all components are drawn, beyond it one per sensor."""
+DRAWN_ROWS = 30
+"""The farthest traces beyond this many are left out, and the axis says so."""
 
 
 @style.styled
@@ -81,25 +84,25 @@ def record_section(
         style.say(axes, "no waveforms in the window of this event")
         return figure
     hidden, rows = max(0, len(rows) - DRAWN_ROWS), rows[:DRAWN_ROWS]
-    for y, row in enumerate(rows):
-        lines = _traces(row.blocks, origin, window)
-        axes.add_collection(
-            LineCollection(
-                [np.column_stack([line[:, 0], y - 0.46 * line[:, 1]]) for line in lines],
-                colors="#374151", linewidths=0.5, zorder=2, gid=f"trace-{row.channel}",
-            ),
-            autolim=False,
-        )  # fmt: skip
+    traces = [
+        np.column_stack([line[:, 0], y - 0.46 * line[:, 1]])
+        for y, row in enumerate(rows)
+        for line in _traces(row.blocks, origin, window)
+    ]
+    axes.add_collection(
+        LineCollection(traces, colors="#374151", linewidths=0.5, zorder=2, gid="traces"), autolim=False
+    )
     _marks(axes, rows, origin, arrivals, predicted)
-    axes.set_yticks(range(len(rows)), [row.label for row in rows])
-    for label in axes.get_yticklabels():
-        label.set_parse_math(False)
+    axes.set_yticks([])
+    for y, row in enumerate(rows):  # plain texts: tick labels take four times as long to draw
+        axes.text(
+            -0.006, y, row.label, transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=8,
+            parse_math=False, gid="row",
+        )  # fmt: skip
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(*window)
-    axes.grid(axis="y", visible=False)
-    axes.tick_params(axis="y", length=0)
     zero = "event time" if pd.isna(event["latitude"]) else "origin"
-    notes = [f"Seconds after {zero} {isoformat(origin, decimals=2)}", note]
+    notes = [f"Seconds after {zero} {moment(origin)} UTC", note]
     if hidden:
         notes.append(f"{hidden} more distant traces not drawn")
     axes.set_xlabel("; ".join(n for n in notes if n), parse_math=False)
