@@ -6,6 +6,7 @@ scores in docs/picking.md are from, is never touched here.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from kaname.automation.pick.classical import (
     basis,
     flatten,
     measure,
+    model_of,
     phase_probabilities,
     uncertainty_terms,
 )
@@ -38,6 +40,11 @@ NOISE_WEIGHT = 0.1
 
 
 Labelled = tuple[Record, Onset, int | None]
+
+
+def quarter(record: Record) -> int:
+    """Half of the calibration records, by event."""
+    return int(hashlib.sha256(f"quarter {record.event}".encode()).hexdigest()[:8], 16) % 2
 
 
 def labelled_onsets(records: list[Record], n_part: int) -> list[Labelled]:
@@ -76,7 +83,7 @@ def what(record: Record, t: float) -> int | None:
     return 0
 
 
-def fit(onsets: list[Labelled]) -> dict[str, object]:
+def fit(onsets: list[Labelled]) -> dict[str, Any]:
     """Fit the additive logistic model by penalised maximum likelihood."""
     values = np.array([o.evidence for _, o, k in onsets if k is not None])
     kind = np.array([k for _, _, k in onsets if k is not None])
@@ -107,6 +114,39 @@ def fit(onsets: list[Labelled]) -> dict[str, object]:
         "weights": np.round(weights, 5).tolist(),
         "intercepts": np.round(w[-1] - centre @ weights, 5).tolist(),
     }
+
+
+def fit_mapping(onsets: list[Labelled]) -> list[list[float]]:
+    """Fit, per phase, how the odds of the model become the share of picks that are true.
+
+    The odds are of models fitted to the other half of these records, since a model is too sure of the
+    records it was fitted to. A pick is true within 0.5 s of a label of its phase.
+    """
+    samples: dict[str, list[tuple[float, bool]]] = {p: [] for p in PHASES}
+    for fold in (0, 1):
+        fitted = flatten({"model": fit([x for x in onsets if quarter(x[0]) != fold])})
+        for record, onset, _ in onsets:
+            if quarter(record) != fold:
+                continue
+            renamed = {k.replace("model", model_of(onset)): v for k, v in fitted.items()}
+            share = phase_probabilities(onset, renamed)
+            phase = PHASES[int(share.argmax())]
+            labels = record.labels.get(phase, [])
+            if share.max() > 0.02 and labels:
+                true = min(abs(seconds_between(t, onset.time)) for t in labels) < 0.5
+                samples[phase].append((float(share.max()), true))
+    out = []
+    for phase in PHASES:
+        share, true = np.array(samples[phase]).T
+        odds = np.log(share / (1 - share))
+
+        def loss(x: np.ndarray, odds: np.ndarray = odds, true: np.ndarray = true) -> float:
+            z = x[0] + x[1] * odds
+            return float((np.logaddexp(0, z) - true * z).sum())
+
+        best = minimize(loss, [0.0, 1.0], method="L-BFGS-B", bounds=[(None, None), (0.1, None)])
+        out.append([round(float(v), 4) for v in best.x])
+    return out
 
 
 def fit_uncertainty(onsets: list[Labelled], phase: str, fitted: dict[str, Any]) -> list[float]:
@@ -154,13 +194,13 @@ def main() -> None:
         "about": "classical picker, fitted by benchmarks/calibrate_picking.py",
         "records": "half of: NCEDC (P, S; P only), Alpine Fault New Zealand 2013 (P, S)",
         "values": {"three_component": evidence_names(2), "one_component": evidence_names(1)},
-        **{model: fit(own_onsets) for model, own_onsets in onsets.items()},
+        **{model: fit(own) | {"mapping": fit_mapping(own)} for model, own in onsets.items()},
     }
     fitted = flatten(result)
     result["uncertainty"] = {m: {p: fit_uncertainty(o, p, fitted) for p in PHASES} for m, o in onsets.items()}
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     for model in onsets:
-        print(model, result[model]["n_onsets"], result["uncertainty"][model])
+        print(model, result[model]["n_onsets"], result[model]["mapping"], result["uncertainty"][model])
     print("->", target)
 
 

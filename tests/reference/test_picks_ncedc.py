@@ -22,7 +22,7 @@ from kaname.evaluate.picks import score_picks
 def score(shared_data: Path) -> pd.DataFrame:
     """Scores at 0.1 and 0.5 s. P stands at the same sample in all records, so a random window is cut."""
     folder = shared_data / "picks/ncedc"
-    picker = get_picker("classical", {"min_probability_p": 0.5, "min_probability_s": 0.5})
+    picker = get_picker("classical", {"min_probability_p": 0.2, "min_probability_s": 0.2})
     picks, labels = [], []
     with (folder / "waveform.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -41,8 +41,8 @@ class ClassicalSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     threshold_db: float = Field(3.5, ge=2, le=40, description="least rise of band energy of an onset [dB]")
-    min_probability_p: float = Field(0.3, ge=0, le=1, description="P picks below this are dropped")
-    min_probability_s: float = Field(0.3, ge=0, le=1, description="S picks below this are dropped")
+    min_probability_p: float = Field(0.07, ge=0, le=1, description="P picks below this are dropped")
+    min_probability_s: float = Field(0.07, ge=0, le=1, description="S picks below this are dropped")
     apart_s: float = Field(
         0.5, gt=0, le=5, description="of picks of one phase closer than this the most probable stays [s]"
     )
@@ -196,12 +196,20 @@ def model_of(onset: Onset) -> str:
 
 
 def phase_probabilities(onset: Onset, fitted: dict[str, Any] | None = None) -> Array:
-    """Return the probabilities that an onset is a P and an S, shape (2,)."""
+    """Return the probabilities that an onset is a P and an S, shape (2,).
+
+    The additive model gives the odds of P and of S against neither; the share of picks that were true, at
+    odds that were not fitted to the same records, maps them to probabilities.
+    """
     c = coefficients() if fitted is None else fitted
     model = model_of(onset)
     terms = basis(onset.evidence, c[f"{model}.knots"])
     odds = np.exp(np.clip(terms @ c[f"{model}.weights"] + c[f"{model}.intercepts"], -50, 50))
-    return np.asarray(odds / (1 + odds.sum()))
+    mapping = c.get(f"{model}.mapping")
+    share = np.clip(odds / (1 + odds.sum()), 1e-9, 1 - 1e-9)
+    if mapping is None:
+        return np.asarray(share)
+    return np.asarray(1 / (1 + np.exp(-mapping[:, 0] - mapping[:, 1] * np.log(share / (1 - share)))))
 
 
 def measure(onset: Onset, phase: str) -> Measured | None:
