@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,8 @@ def build(
             f"none of the {len(days)} station-days could be picked; the first failed with: {told}"
         )
     recording = _recording(records.spans, days)
-    located = find_events(picks, stations, model, recording, settings, engine)
+    single = {k for k, n in health.groupby(["network", "station"])["n_channel"].max().items() if n == 1}
+    located = find_events(picks, stations, model, recording, settings, engine, single=single)
     failures.extend(located.failures)
     sized = size_events(records, days, stations, located, settings, engine)
     failures.extend(sized.failures)
@@ -208,6 +209,8 @@ def find_events(
     recording: pd.DataFrame,
     settings: CatalogueSettings,
     engine: Engine,
+    *,
+    single: Collection[tuple[str, str]] = (),
 ) -> Located:
     """Associate picks, locate the events, gather what belongs to them and locate them anew."""
     place, cache = stations.table, _table_cache()
@@ -220,7 +223,9 @@ def find_events(
         assigned = _associated(sure, place, model, settings, engine, failures)
         events, arrivals = _locate(assigned, place, model, settings, engine, failures)
         for _ in range(settings.refine.rounds if len(events) else 0):
-            gathered = gather(events, arrivals, free, place, model, settings.refine, cache=cache)
+            gathered = gather(
+                events, arrivals, free, place, model, settings.refine, single=single, cache=cache
+            )
             events, arrivals = _locate(gathered, place, model, settings, engine, failures)
         found.append((events, arrivals))
         free = free[~free["pick_id"].isin(arrivals["pick_id"])].reset_index(drop=True)

@@ -7,6 +7,7 @@ vertical component is picked as P) can be told.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from kaname.formats.stations import Stations
 class RefineSettings(Settings):
     """Which picks are added to a located event, and which events are believed."""
 
-    tolerance_s: float = Field(0.4, gt=0, description="largest misfit of a pick that is added [s]")
+    tolerance_s: float = Field(0.5, gt=0, description="largest misfit of a pick that is added [s]")
     tolerance_fraction: float = Field(
         0.03, ge=0, lt=1, description="further misfit allowed, share of the travel time"
     )
@@ -59,6 +60,7 @@ def gather(
     model: VelocityModel,
     settings: RefineSettings,
     *,
+    single: Collection[tuple[str, str]] = (),
     cache: Path | None = None,
 ) -> pd.DataFrame:
     """Return the arrivals of located events with the picks that fit them added, ready to locate anew.
@@ -76,6 +78,8 @@ def gather(
         Velocity model of the location.
     settings
         Tolerances.
+    single
+        Stations with one component, as (network, station).
     cache
         Folder for travel-time tables; ``None`` computes them anew.
 
@@ -88,7 +92,7 @@ def gather(
     taken: set[tuple[str, str, str, str]] = set()
     used: set[str] = set()
     chosen = []
-    candidates = _candidates(located, picks, stations, model, settings, cache)
+    candidates = _candidates(located, picks, stations, model, settings, single, cache)
     for row in candidates.sort_values(["cost", "event_id", "pick_id"], kind="stable").itertuples():
         place = (row.event_id, row.network, row.station, row.as_phase)
         if row.pick_id not in used and place not in taken:
@@ -111,6 +115,7 @@ def _candidates(
     stations: pd.DataFrame,
     model: VelocityModel,
     settings: RefineSettings,
+    single: Collection[tuple[str, str]],
     cache: Path | None,
 ) -> pd.DataFrame:
     """All pairs of an event and a pick that fit; ``cost`` is misfit over tolerance plus improbability."""
@@ -133,7 +138,8 @@ def _candidates(
             events["longitude"].to_numpy(),
         )
         sensor_km = round(float(np.nan_to_num(place["sensor_depth_m"] - place["elevation_m"])) / 1e3, 1)
-        for phase, as_phase in (("P", "P"), ("S", "S"), *((("P", "S"),) if settings.relabel else ())):
+        relabelled = settings.relabel and (network, station) in single
+        for phase, as_phase in (("P", "P"), ("S", "S"), *((("P", "S"),) if relabelled else ())):
             rows = own[own["phase"] == phase].sort_values("time")
             if rows.empty:
                 continue
