@@ -37,7 +37,14 @@ AVAILABILITY = Schema(
 SPANS = Schema(
     "spans",
     "Gap-free sections of channels.",
-    (_ID, _START, _END, _RATE, Column("n_sample", "int", "samples", low=0)),
+    (
+        _ID,
+        _START,
+        _END,
+        _RATE,
+        Column("n_sample", "int", "samples", low=0),
+        Column("checksum", "int", "CRC-32 of the file that holds them", low=0),
+    ),
 )
 INTERVALS = Schema(
     "intervals",
@@ -80,6 +87,7 @@ def span_table(channels: Iterable[tuple[str, Spans]]) -> pd.DataFrame:
             "end": _time(span["following"]),
             "sampling_rate_hz": float(span["rate"]),
             "n_sample": int(span["n_sample"]),
+            "checksum": int(span["checksum"]),
         }
         for identifier, spans in channels
         for span in spans

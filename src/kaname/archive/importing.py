@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from kaname.archive.refresh import PARTIAL_SUFFIX, refresh_file
 from kaname.core.errors import InputError, KanameError, NotFoundError, StorageError
 from kaname.core.waveform import Waveform
 from kaname.formats.contract import WaveformRead, read_waveforms
-from kaname.formats.miniseed import pack
+from kaname.formats.miniseed import fits_version_2, pack
 from kaname.formats.overlaps import subtract
 
 _BATCH_BYTES = 256 << 20
@@ -64,8 +64,10 @@ class Importer:
         Its index, up to date and held exclusively.
     read
         Reads the archive.
-    version, record_length
-        As `kaname.formats.miniseed.write_miniseed`.
+    version
+        miniSEED version to write, 2 or 3; ``None`` writes 2 wherever the codes fit it.
+    record_length
+        Longest record [bytes].
     network
         Network code for sources that state none.
     """
@@ -76,14 +78,14 @@ class Importer:
         index: Index,
         read: Read,
         *,
-        version: Literal[2, 3],
+        version: Literal[2, 3] | None,
         record_length: int,
         network: str,
     ) -> None:
         self.root = root
         self.index = index
         self.read = read
-        self.version: Literal[2, 3] = version
+        self.version = version
         self.record_length = record_length
         self.network = network
         self.report = AddReport()
@@ -140,11 +142,7 @@ class Importer:
         for part in sorted(parts, key=lambda p: (p.block.start, str(p.source))):
             try:
                 new = self._new(part, written)
-                packed = [
-                    record
-                    for block in new
-                    for record in pack(block, version=self.version, record_length=self.record_length)
-                ]
+                packed = [record for block in new for record in self._pack(block)]
             except InputError as error:
                 self.report.fail(part.source, error)
                 continue
@@ -159,6 +157,10 @@ class Importer:
         self.report.day_files.add(str(path))
         with self.index.transaction():
             refresh_file(self.root, self.index, path)
+
+    def _pack(self, block: Waveform) -> Iterator[bytes]:
+        version = self.version or (2 if fits_version_2(block.ids[0]) else 3)
+        return pack(block, version=version, record_length=self.record_length)
 
     def _new(self, part: Part, written: list[Waveform]) -> list[Waveform]:
         """Return what of a part the archive does not have; what disagrees is kept out and reported."""

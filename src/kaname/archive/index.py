@@ -25,7 +25,14 @@ from kaname.formats.miniseed_sections import Section
 SCHEMA_VERSION = 1
 STRETCH = 1024
 SPAN_DTYPE = np.dtype(
-    [("start", "i8"), ("following", "i8"), ("rate", "f8"), ("n_sample", "i8"), ("n_record", "i8")]
+    [
+        ("start", "i8"),  # first sample, ns since 1970
+        ("following", "i8"),  # when a contiguous next section starts
+        ("rate", "f8"),  # Hz
+        ("n_sample", "i8"),
+        ("n_record", "i8"),
+        ("checksum", "i8"),  # CRC-32 of the file
+    ]
 )
 _CLOCK_RANGE = 2**63 - 1
 
@@ -266,8 +273,8 @@ class Index:
     def spans(self, channel: int, start: int | None, end: int | None) -> NDArray[Any]:
         """Return the sections of a channel in a window, by start [ns], with `SPAN_DTYPE`."""
         rows = self._all(
-            "SELECT s.start, s.following, s.rate, s.n_sample, s.n_record FROM sections s"
-            " JOIN channels c ON c.id = s.channel"
+            "SELECT s.start, s.following, s.rate, s.n_sample, s.n_record, f.checksum FROM sections s"
+            " JOIN channels c ON c.id = s.channel JOIN files f ON f.id = s.file"
             " WHERE s.channel = ? AND s.start < ? AND s.start >= ? - c.longest AND s.following > ?"
             " ORDER BY s.start, s.following",
             (channel, *_window(start, end)),
@@ -348,6 +355,11 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
     else:
         # A read-only archive: nobody can write the index either, so no lock and no log is needed.
+        log = path.with_name(f"{path.name}-wal")
+        if log.is_file() and log.stat().st_size:
+            raise StorageError(
+                f"index {path} was left unfinished; run kaname archive index where it may be written"
+            )
         uri = f"{path.resolve().as_uri()}?immutable=1"
         db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA synchronous = NORMAL")

@@ -106,9 +106,9 @@ def survey_file(path: Path) -> TaskOutput:
 def survey_archive(path: Path) -> TaskOutput:
     """Return the ``spans`` of an archive, and its ``failures``, from its index: no record is touched."""
     with Archive(path) as archive:
-        spans = archive.sections().rename(columns={"sampling_rate_hz": "sampling_rate"})
+        spans = archive.spans().rename(columns={"sampling_rate_hz": "sampling_rate"})
         faults = archive.faults()
-    stamped = spans.assign(path=str(path), stamp=spans["n_sample"].astype(str))
+    stamped = spans.assign(path=str(path), stamp=spans["checksum"].astype(str))
     return {
         "spans": validate(stamped[list(SPANS.names)], SPANS),
         "failures": table(faults, FAILURES),

@@ -134,7 +134,7 @@ class Archive:
         paths: Iterable[str | Path],
         *,
         network: str = "",
-        version: Literal[2, 3] = 2,
+        version: Literal[2, 3] | None = None,
         record_length: int = 512,
         wait_s: float = 60.0,
         progress: Progress = silent,
@@ -151,9 +151,11 @@ class Archive:
             Files, and folders for all files below them.
         network
             Network code for sources that state none; without it they are failures.
-        version, record_length
-            Of the records written, see `kaname.formats.miniseed.write_miniseed`. Version 2 keeps times to the
-            microsecond and rates to 6e-8.
+        version
+            miniSEED version to write: 2 keeps times to the microsecond and rates to 6e-8, 3 all of both. By
+            default 2 wherever the codes fit it.
+        record_length
+            Longest record [bytes].
         wait_s
             How long to wait for another process that is changing the archive [s].
         progress

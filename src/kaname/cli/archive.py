@@ -40,7 +40,9 @@ def add(
     root: Root,
     paths: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Files, and folders for all below.")],
     network: Annotated[str, typer.Option(help="Network code for sources that state none.")] = "",
-    version: Annotated[int, typer.Option("--miniseed", help="miniSEED version to write, 2 or 3.")] = 2,
+    version: Annotated[
+        int | None, typer.Option("--miniseed", help="miniSEED version to write; 2 where the codes fit it.")
+    ] = None,
     record_length: Annotated[int, typer.Option(help="Longest record [bytes].")] = 512,
     as_json: Json = False,
     failures: Failures = None,
@@ -53,7 +55,7 @@ def add(
         report = archive.add(
             paths,
             network=network,
-            version=_version(version),
+            version=None if version is None else _version(version),
             record_length=record_length,
             progress=progress,
         )

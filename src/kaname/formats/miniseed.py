@@ -169,17 +169,22 @@ def pack(
             ) from error
 
 
+def fits_version_2(identifier: str) -> bool:
+    """Tell whether the codes of a SEED identifier fit the fixed header of miniSEED 2."""
+    return all(len(code) <= most for code, most in zip(identifier.split("."), (2, 5, 2, 3)))
+
+
 def _source_id(identifier: str, version: int) -> str:
     network, station, location, channel = identifier.split(".")
     if version == 2:
-        if not (len(network) <= 2 and len(station) <= 5 and len(location) <= 2 and len(channel) <= 3):
+        if not fits_version_2(identifier):
             raise InputError(f"{identifier} has codes too long for miniSEED 2; write version 3")
         # libmseed knows channels of three letters only: `pack` writes a shorter one over this.
         channel = channel if len(channel) == 3 else "XXX"
     elif len(channel) != 3 and channel.count("_") != 2:
         raise InputError(
             f"{identifier}: a channel of miniSEED 3 has three letters or is BAND_SOURCE_SUBSOURCE, "
-            f"found {channel!r}; write version 2"
+            f"found {channel!r}"
         )
     try:
         return nslc2sourceid(network, station, location, channel)
