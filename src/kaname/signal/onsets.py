@@ -101,30 +101,41 @@ def onset_level(energy: Array) -> Array:
     """
     n_band, n_part, n_frame = energy.shape
     out = np.full(n_frame, -np.inf)
+    rise = np.empty((n_band, n_part))
     for k in range(10, n_frame - 3):
-        best = -np.inf
-        for group in range(2):
-            low, high = _group(n_band, group)
-            mean = 0.0
-            complete = True
+        for band in range(n_band):
             for part in range(n_part):
-                total = 0.0
-                weights = 0.0
-                for band in range(low, high):
-                    before = _mean(energy, band, part, k - 10, k)
-                    if before <= _FLOOR:
-                        complete = False
-                        continue
-                    weight = 2.0**band
-                    total += weight * _db(_mean(energy, band, part, k, k + 4), before)
-                    weights += weight
-                if weights > 0:
-                    best = max(best, total / weights - (0.3 if group == 0 else 0.0))
-                    mean += total / weights / n_part
-            if group == 1 and n_part == 2 and complete:
-                best = max(best, mean + 0.7)
-        out[k] = best
+                before = _mean(energy, band, part, k - 10, k)
+                after = _mean(energy, band, part, k, k + 4)
+                rise[band, part] = _db(after, before) if before > _FLOOR else np.nan
+        out[k] = _best(rise)
     return out
+
+
+@njit(cache=True)
+def _best(rise: Array) -> float:
+    """Combine the rises of bands and parts [dB] as `onset_level` says; NaN where there is no energy."""
+    n_band, n_part = rise.shape
+    best = -np.inf
+    for group in range(2):
+        low, high = _group(n_band, group)
+        both = 0.0
+        complete = n_part == 2
+        for part in range(n_part):
+            total = 0.0
+            weights = 0.0
+            for band in range(low, high):
+                if np.isnan(rise[band, part]):
+                    complete = False
+                    continue
+                total += 2.0**band * rise[band, part]
+                weights += 2.0**band
+            if weights > 0:
+                best = max(best, total / weights - (0.3 if group == 0 else 0.0))
+                both += total / weights / 2
+        if group == 1 and complete:
+            best = max(best, both + 0.7)
+    return best
 
 
 @njit(cache=True)
@@ -145,34 +156,41 @@ def evidence(energy: Array, k: int) -> Array:
     With horizontals also their share: horizontal over vertical in 0.4 s from the onset on, less the same in
     the 10 s before it. The order is that of `evidence_names`.
     """
-    n_band, n_part, n_frame = energy.shape
+    n_band, n_part, _ = energy.shape
+    values = np.empty((n_band, n_part, 7))
+    for band in range(n_band):
+        for part in range(n_part):
+            onset = _mean(energy, band, part, k, k + 8)
+            short = _mean(energy, band, part, k - 10, k)
+            long = _mean(energy, band, part, k - 200, k)
+            later = _largest(energy[band, part], k + 10, k + 64)
+            earlier = _largest(energy[band, part], k - 60, k)
+            values[band, part, 0] = _db(_mean(energy, band, part, k, k + 4), short)
+            values[band, part, 1] = _db(_mean(energy, band, part, k, k + 20), long)
+            values[band, part, 2] = _db(short, long)
+            values[band, part, 3] = _db(long, _mean(energy, band, part, k - 600, k))
+            values[band, part, 4] = _db(later, onset) if later > 0 else 0.0
+            values[band, part, 5] = _db(earlier, onset) if earlier > 0 else 0.0
+            values[band, part, 6] = _db(onset, long)
     out = np.zeros(12 * n_part + (2 if n_part == 2 else 0))
     for group in range(2):
         low, high = _group(n_band, group)
-        weights = 0.0
-        for band in range(low, high):
-            weights += 2.0**band
+        weights = 2.0**high - 2.0**low
         for band in range(low, high):
             weight = 2.0**band / weights
-            share = 0.0
             for part in range(n_part):
-                onset = _mean(energy, band, part, k, k + 8)
-                short = _mean(energy, band, part, k - 10, k)
-                long = _mean(energy, band, part, k - 200, k)
-                later = 0.0
-                for i in range(k + 10, min(k + 61, n_frame - 3)):
-                    later = max(later, _mean(energy, band, part, i, i + 4))
-                earlier = 0.0
-                for i in range(max(0, k - 60), k - 3):
-                    earlier = max(earlier, _mean(energy, band, part, i, i + 4))
                 at = (group * n_part + part) * 6
-                out[at] += weight * _db(_mean(energy, band, part, k, k + 4), short)
-                out[at + 1] += weight * _db(_mean(energy, band, part, k, k + 20), long)
-                out[at + 2] += weight * _db(short, long)
-                out[at + 3] += weight * _db(long, _mean(energy, band, part, k - 600, k))
-                out[at + 4] += weight * (_db(later, onset) if later > 0 else 0.0)
-                out[at + 5] += weight * (_db(earlier, onset) if earlier > 0 else 0.0)
-                share += (1 if part == 1 else -1) * _db(onset, long)
+                for i in range(6):
+                    out[at + i] += weight * values[band, part, i]
             if n_part == 2:
-                out[12 * n_part + group] += weight * share
+                out[24 + group] += weight * (values[band, 1, 6] - values[band, 0, 6])
     return np.minimum(np.maximum(out, -40.0), 40.0)
+
+
+@njit(cache=True)
+def _largest(energy: Array, low: int, high: int) -> float:
+    """Largest mean of four consecutive frames that lie wholly between ``low`` and ``high``; 0 for none."""
+    largest = 0.0
+    for i in range(max(low, 0), min(high, energy.size) - 3):
+        largest = max(largest, energy[i] + energy[i + 1] + energy[i + 2] + energy[i + 3])
+    return largest / 4
