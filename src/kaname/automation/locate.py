@@ -1,7 +1,7 @@
 """Location: from the arrivals of each event to a hypocentre with its probability.
 
-The posterior is that of equal differential times (`kaname.automation.octree`), with a flat prior inside the
-search volume. Depth is below sea level; sensors stand at their own elevation.
+The posterior is that of equal differential times, sampled in an oct-tree (`kaname.automation.octree`). Depth
+is below sea level; sensors stand at their own elevation.
 """
 
 from __future__ import annotations
@@ -63,6 +63,12 @@ class LocateSettings(Settings):
     )
     rescale_errors: bool = Field(
         True, description="widen the errors of an event whose residuals are larger than stated"
+    )
+    prior_decay: float = Field(
+        1.5,
+        ge=0,
+        description="prior probability of a hypocentre falls with distance to this power, since weak "
+        "earthquakes, the many, are only recorded nearby; 0: flat",
     )
     samples: int = Field(1000, ge=200, description="samples drawn from the posterior")
     seed: int = Field(0, ge=0, description="seed of the sampling")
@@ -245,6 +251,7 @@ class _Work:
             time=(self.time[rows] - self.time[rows[0]]) / NS_PER_S - self.correction[rows],
             variance=self.variance[rows],
             fraction=self.settings.model_error_fraction,
+            decay=self.settings.prior_decay,
             which=self.which[rows],
             slowness=self.slowness,
             grid=self.grid,

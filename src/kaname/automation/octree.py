@@ -5,12 +5,17 @@ al. 2004; Lomax 2005). With residuals ``r = t - T(x)`` of ``n`` arrivals and the
 pairs::
 
     S(x) = sum_ab [ w_ab exp( -(r_a - r_b)^2 / (2 k (v_a + v_b)) ) ] / sum_ab [ w_ab ],  w_ab = 1/v_a + 1/v_b
-    L(x) = S(x)^m  prod_a [ v_a^(-(n - 1) / 2 n) ]
+    L(x) = S(x)^m  prod_a [ v_a^(-(n - 1) / 2 n) ]  prod_a [ R_a^(-d / n) ]
 
 A pair that a wrong pick belongs to adds next to nothing wherever the others agree. With these weights (Lomax
 2005 has ``(v_a + v_b)^-1/2``) and a broad kernel, ``L`` is the Gaussian likelihood with origin time removed,
-also for unequal errors; the product is its normalisation, which matters because the variances grow with
-distance. Breadth ``k`` and exponent ``m`` follow from the number of arrivals alone, see `shape`.
+also for unequal errors; the first product is its normalisation, which matters because the variances grow
+with distance. Breadth ``k`` and exponent ``m`` follow from the number of arrivals alone, see `shape`.
+
+The second product is the prior: earthquakes are everywhere equally likely, but to be in the data they must
+have been recorded. With a Gutenberg-Richter slope of 1 and amplitudes that fall as ``R^-d``, the number of
+those that reach the sensors falls as ``R^-d`` too (``R`` is kept above 1 km). It matters where the arrivals
+themselves say little, which four or five of them may.
 
 The search goes level by level: every cell that may hold a noticeable part of the probability is split in
 eight, the rest is left (Lomax & Curtis 2001 split one cell at a time, in order of probability). A large cell
@@ -39,6 +44,8 @@ LEAST_EFFECTIVE = 0.2
 """Share of the samples that must be effective; otherwise the cells are split once more."""
 MAX_CELLS = 4096
 SMALLEST_KM = 0.005
+FAST = {"nnan", "ninf", "nsz", "contract"}
+"""Not ``reassoc``: sums whose order depends on where the memory lies would not be the same twice."""
 BLOCK = 64
 """Points evaluated together, so that the innermost loop runs over points and not over few arrivals."""
 
@@ -56,6 +63,8 @@ class Observations(NamedTuple):
         Of pick and model at no distance [s2], float64 ``(n,)``.
     fraction
         Standard error of the travel time as a share of it.
+    decay
+        Exponent ``d`` of the prior; 0 makes it flat.
     which
         Row of ``slowness`` of each arrival, int64 ``(n,)``.
     slowness
@@ -70,6 +79,7 @@ class Observations(NamedTuple):
     time: Floats
     variance: Floats
     fraction: float
+    decay: float
     which: NDArray[np.int64]
     slowness: NDArray[np.float32]
     grid: Floats
@@ -94,7 +104,7 @@ def shape(n: int) -> tuple[float, float]:
     return k, (n - 1.0) * (k + f) / (1.0 + f * (scatter - 1.0))
 
 
-@njit(cache=True, fastmath=True, error_model="numpy")
+@njit(cache=True, fastmath=FAST, error_model="numpy")
 def residuals(
     points: Floats,
     cell_km2: float,
@@ -102,7 +112,7 @@ def residuals(
     residual: NDArray[np.float32],
     pull: NDArray[np.float32],
     widened: Floats,
-    log_variance: Floats,
+    log_prior: Floats,
 ) -> None:
     """Write residuals without origin time [s] and their inverse variances [1/s2] at up to `BLOCK` points.
 
@@ -118,8 +128,8 @@ def residuals(
         Results, float32 ``(n, BLOCK)``.
     widened
         Mean share of the cell in the variances, float64 ``(BLOCK,)``.
-    log_variance
-        Sum over the arrivals of the log of variance over ``obs.variance``, float64 ``(BLOCK,)``.
+    log_prior
+        Log of the two products, but for a constant, float64 ``(BLOCK,)``.
     """
     m, n = len(points), len(obs.time)
     grid, fraction2 = obs.grid, obs.fraction**2
@@ -133,8 +143,9 @@ def residuals(
         row[p] = min(int(w), last_z)
         rise[p] = w - row[p]
     widened[:] = 0.0
-    log_variance[:] = 0.0
-    growth = np.ones(BLOCK)
+    log_prior[:] = 0.0
+    growth, far2 = np.ones(BLOCK), np.ones(BLOCK)
+    normal, fall = 0.5 * (n - 1.0) / n, 0.5 * obs.decay / n
     for a in range(n):
         for p in range(m):
             dx, dy, dz = points[p, 0] - obs.east[a], points[p, 1] - obs.north[a], points[p, 2] - obs.depth[a]
@@ -156,15 +167,16 @@ def residuals(
             pull[a, p] = inverse
             widened[p] += cell * inverse
             growth[p] *= own * inverse
-        # One logarithm for many factors, before they underflow.
+            far2[p] *= straight2[p] + 1.0
+        # One logarithm for many factors, before they leave the range of floats.
         if a % 16 == 15 or a == n - 1:
             for p in range(m):
-                log_variance[p] -= np.log(growth[p])
-                growth[p] = 1.0
+                log_prior[p] += normal * np.log(growth[p]) - fall * np.log(far2[p])
+                growth[p], far2[p] = 1.0, 1.0
     widened /= n
 
 
-@njit(cache=True, fastmath=True, error_model="numpy")
+@njit(cache=True, fastmath=FAST, error_model="numpy")
 def log_likelihood(
     points: Floats,
     cell_km2: float,
@@ -179,15 +191,15 @@ def log_likelihood(
     residual = np.empty((n, BLOCK), np.float32)
     pull = np.empty((n, BLOCK), np.float32)
     stack, weight = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    share, log_variance = np.empty(BLOCK), np.empty(BLOCK)
-    half, normal = np.float32(0.5 / breadth), 0.5 * (n - 1.0) / n
+    share, log_prior = np.empty(BLOCK), np.empty(BLOCK)
+    half = np.float32(0.5 / breadth)
     one, most, sixteenth = np.float32(1.0), np.float32(40.0), np.float32(1.0 / 16.0)
     c2, c3, c4, c5 = np.float32(0.5), np.float32(1 / 6), np.float32(1 / 24), np.float32(1 / 120)
     residual[:] = 0.0
     pull[:] = 1.0
     for start in range(0, len(points), BLOCK):
         m = min(BLOCK, len(points) - start)
-        residuals(points[start : start + m], cell_km2, obs, residual, pull, share, log_variance)
+        residuals(points[start : start + m], cell_km2, obs, residual, pull, share, log_prior)
         stack[:] = 0.0
         weight[:] = 0.0
         for a in range(n - 1):
@@ -204,7 +216,7 @@ def log_likelihood(
                     stack[p] += w * e * e
                     weight[p] += w
         for p in range(m):
-            value[start + p] = exponent * np.log(stack[p] / weight[p] + 1e-30) - normal * log_variance[p]
+            value[start + p] = exponent * np.log(stack[p] / weight[p] + 1e-30) + log_prior[p]
             widened[start + p] = share[p]
 
 
@@ -271,7 +283,16 @@ def _settle(point: Floats, obs: Observations) -> Observations:
     residuals(point, 0.0, obs, residual, pull, np.empty(BLOCK), np.empty(BLOCK))
     variance = 1.0 / pull[:, 0].astype(np.float64)
     return Observations(
-        obs.east, obs.north, obs.depth, obs.time, variance, 0.0, obs.which, obs.slowness, obs.grid
+        obs.east,
+        obs.north,
+        obs.depth,
+        obs.time,
+        variance,
+        0.0,
+        obs.decay,
+        obs.which,
+        obs.slowness,
+        obs.grid,
     )
 
 

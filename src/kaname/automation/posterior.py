@@ -22,6 +22,8 @@ EXCESS = 1.5
 PRIOR_ARRIVALS = 4.0
 """Weight, in arrivals, of the stated errors against what the residuals say."""
 SURFACE_KM = 0.5
+CHI2_95 = 7.815
+"""95 % of a chi-square distribution with three degrees of freedom."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def posterior(
             break
         scatter = float(np.sqrt(excess))
         obs = stated._replace(variance=stated.variance * excess, fraction=stated.fraction * scatter)
-    covariance = (away * share[:, np.newaxis]).T @ away
+    covariance = _covariance(away, share)
     slope = np.empty(3)
     for axis in range(3):
         moved = point.copy()
@@ -120,6 +122,18 @@ def posterior(
         split=split,
         samples=samples,
     )
+
+
+def _covariance(away: Floats, share: Floats) -> Floats:
+    """Return the covariance, widened until its 95 % ellipsoid holds 95 % of the probability.
+
+    With few arrivals the posterior is a bent band, which its plain covariance does not cover.
+    """
+    covariance = (away * share[:, np.newaxis]).T @ away
+    distance = np.einsum("ki,ij,kj->k", away, np.linalg.inv(covariance), away)
+    order = np.argsort(distance)
+    held = distance[order][np.searchsorted(np.cumsum(share[order]), 0.95)]
+    return np.asarray(covariance * max(1.0, held / CHI2_95))
 
 
 def _at(point: Floats, obs: Observations) -> tuple[Floats, Floats]:

@@ -38,7 +38,7 @@ _SPEED_STEP = 0.002
 # Grid nodes are even in sqrt(distance + offset): fine near the sensor, coarse far away.
 DISTANCE_NODES = (1.0, 0.05)
 """Offset and step."""
-DEPTH_NODES = (4.0, 0.06)
+DEPTH_NODES = (4.0, 0.04)
 
 Floats = NDArray[np.float64]
 
