@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.signal import resample_poly
 
 from kaname.automation.pick.network import NetworkPicker, NetworkSettings
@@ -24,6 +25,13 @@ RATE_HZ = 100.0
 N_SAMPLE = 5700
 LOW_HZ = 1.0
 """STEAD, on which it was trained, is high-passed at 1 Hz."""
+
+
+class PickerXLSettings(NetworkSettings):
+    """Settings of PickerXL; the least probabilities are its authors'."""
+
+    min_probability_p: float = Field(0.1, gt=0, le=1, description="P picks below this are dropped")
+    min_probability_s: float = Field(0.1, gt=0, le=1, description="S picks below this are dropped")
 
 
 class PickerXLNetwork:
@@ -63,9 +71,9 @@ class PickerXLNetwork:
 class PickerXL(NetworkPicker):
     """PickerXL on continuous data."""
 
-    Settings = NetworkSettings
+    Settings = PickerXLSettings
 
-    def __init__(self, settings: NetworkSettings, variant: str = "") -> None:
+    def __init__(self, settings: PickerXLSettings, variant: str = "") -> None:
         if variant:
             raise InputError(f"pickerxl has one set of weights, found {variant!r}; call it 'pickerxl'")
         super().__init__("pickerxl", PickerXLNetwork(), settings, version=version("pickerxl"))
