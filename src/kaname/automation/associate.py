@@ -47,12 +47,24 @@ class AssociateSettings(Settings):
     separation_s: float = Field(1.5, gt=0, description="least time between two events [s]")
 
 
+ASSIGNED = tables.Schema(
+    "assigned",
+    "Picks and the event each belongs to.",
+    (
+        tables.Column("event_id", "string", "event", required=True),
+        tables.Column("origin_time", "time", "preliminary origin time, UTC"),
+        *tables.PICKS.columns,
+    ),
+    key=("event_id", "pick_id"),
+)
+
+
 @dataclass(frozen=True)
 class Association:
     """What the associator made of the picks."""
 
     assigned: pd.DataFrame
-    """The ``picks`` table of assigned picks, after ``event_id`` and preliminary ``origin_time``."""
+    """`ASSIGNED`: assigned picks only."""
     failures: pd.DataFrame
     """Stations with picks but without coordinates."""
 

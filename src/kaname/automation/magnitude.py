@@ -48,8 +48,8 @@ class MagnitudeSettings(Settings):
     nominal_sensitivity: float = Field(
         1e9,
         gt=0,
-        description="where no response is known at all, counts per m/s taken for the median station: sets the "
-        "level of relative magnitudes, nothing else",
+        description="where no response is known at all, counts per m/s taken for the median station: "
+        "sets the level of relative magnitudes, nothing else",
     )
     station_term_sd: float = Field(
         0.2, gt=0, description="expected spread of station terms with a known response [magnitude]"
@@ -141,6 +141,21 @@ def _components(block: Waveform, component: str) -> Waveform:
     return block.select(preferred or block.ids)
 
 
+STATION_TERMS = tables.Schema(
+    "station_terms",
+    "What each station adds to log10 of the amplitudes, estimated from all events.",
+    (
+        tables.Column("network", "string", "SEED network code"),
+        tables.Column("station", "string", "SEED station code", required=True),
+        tables.Column("location", "string", "SEED location code"),
+        tables.Column("calibrated", "bool", "whether the response is known"),
+        tables.Column("term", "float", "station term, in units of magnitude", required=True),
+        tables.Column("n", "int", "amplitudes", low=0),
+    ),
+    key=("network", "station", "location"),
+)
+
+
 @dataclass(frozen=True)
 class MagnitudeResult:
     """Tables with magnitudes filled in, and the station terms behind them."""
@@ -148,7 +163,7 @@ class MagnitudeResult:
     events: pd.DataFrame
     arrivals: pd.DataFrame
     station_terms: pd.DataFrame
-    """Columns network, station, location, calibrated, term, n."""
+    """`STATION_TERMS`."""
 
 
 def magnitudes(
@@ -183,7 +198,7 @@ def magnitudes(
     events, arrivals = tables.validate(events, tables.EVENTS), tables.validate(arrivals, tables.ARRIVALS)
     readings = _readings(events, arrivals, amplitudes, stations, settings)
     if readings.empty:
-        return MagnitudeResult(events, arrivals, _no_terms())
+        return MagnitudeResult(events, arrivals, tables.empty(STATION_TERMS))
     event_index, event_ids = pd.factorize(readings["event_id"])
     sensor_index, sensors = pd.factorize(readings["sensor"])
     calibrated = readings.groupby("sensor")["calibrated"].all().reindex(sensors).to_numpy()
@@ -221,10 +236,6 @@ def magnitudes(
         }
     )
     return MagnitudeResult(events.reset_index(drop=True), arrivals, terms)
-
-
-def _no_terms() -> pd.DataFrame:
-    return pd.DataFrame(columns=["network", "station", "location", "calibrated", "term", "n"])
 
 
 def _readings(

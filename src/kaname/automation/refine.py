@@ -43,6 +43,12 @@ class RefineSettings(Settings):
         le=1,
         description="least share of the recording stations within its reach that must see an event",
     )
+    shadow_s: float = Field(
+        5.0, ge=0, description="so soon before or after an event with more arrivals another is doubted [s]"
+    )
+    shadow_share: float = Field(
+        0.5, ge=0, le=1, description="least number of its arrivals, as a share of those of that event"
+    )
     maximum_rms_s: float = Field(0.5, gt=0, description="largest residual of a believed event [s]")
 
 
@@ -181,6 +187,19 @@ def _travel(
     return timetables[key].time(distance_km, depth_km)
 
 
+REJECTED = tables.Schema(
+    "rejected",
+    "Coincidences of picks that were not believed to be earthquakes.",
+    (
+        tables.Column("event_id", "string", "identifier the event would have had", required=True),
+        tables.Column("time", "time", "origin time it would have had, UTC", required=True),
+        tables.Column("n_p", "int", "P arrivals"),
+        tables.Column("n_s", "int", "S arrivals"),
+        tables.Column("reason", "string", "why it was not believed", required=True),
+    ),
+)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Events that are believed, and those that are not with the reason."""
@@ -188,7 +207,7 @@ class Verdict:
     events: pd.DataFrame
     arrivals: pd.DataFrame
     rejected: pd.DataFrame
-    """``event_id``, ``time``, ``n_p``, ``n_s``, ``reason``."""
+    """`REJECTED`."""
 
 
 def believe(
@@ -217,6 +236,7 @@ def believe(
     known = Stations(stations)
     reasons: dict[str, str] = {}
     grouped = dict(list(arrivals.groupby("event_id")))
+    fits = arrivals[arrivals["weight"] >= LEAST_WEIGHT].groupby("event_id").size()
     for event in events.itertuples():
         own = grouped.get(event.event_id, arrivals.iloc[:0])
         used = own[own["weight"] >= LEAST_WEIGHT]
@@ -227,6 +247,10 @@ def believe(
             reasons[event.event_id] = f"only {len(used)} arrivals at {n_station} stations fit"
         elif event.rms_s > settings.maximum_rms_s:
             reasons[event.event_id] = f"residuals of {event.rms_s:.2f} s"
+        elif len(used) < settings.shadow_share * _neighbour(event, events, fits, settings.shadow_s):
+            reasons[event.event_id] = (
+                f"only {len(used)} arrivals fit, within {settings.shadow_s:g} s of a much larger event"
+            )
         else:
             share, n = _seen(event, used, known, spans)
             if share < settings.minimum_seen:
@@ -242,6 +266,13 @@ def believe(
         arrivals[~arrivals["event_id"].isin(reasons)].reset_index(drop=True),
         rejected.reset_index(drop=True),
     )
+
+
+def _neighbour(event: Any, events: pd.DataFrame, fits: pd.Series, within_s: float) -> int:
+    """Most arrivals that fit another event so close in time; picks of one are easily taken for two."""
+    apart = (events["time"] - event.time).dt.total_seconds().abs()
+    near = events.loc[(apart <= within_s) & (events["event_id"] != event.event_id), "event_id"]
+    return int(fits.reindex(near).max()) if fits.index.isin(near).any() else 0
 
 
 def _seen(event: Any, used: pd.DataFrame, known: Stations, spans: pd.DataFrame) -> tuple[float, int]:

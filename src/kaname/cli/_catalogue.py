@@ -17,7 +17,9 @@ from pydantic import Field
 from kaname.archive.lock import exclusive
 from kaname.archive.records import Records
 from kaname.automation.catalogue import Catalogue, CatalogueSettings, Engine, build
+from kaname.automation.magnitude import STATION_TERMS
 from kaname.automation.pick.stationday import HEALTH
+from kaname.automation.refine import REJECTED
 from kaname.core import tables
 from kaname.core.config import Settings as BaseSettings
 from kaname.core.errors import ExitCode
@@ -392,28 +394,3 @@ def caveats(catalogue: Catalogue, model: VelocityModel, request: Request) -> lis
             "rejected.parquet lists them with the reason."
         )
     return said
-
-
-REJECTED = tables.Schema(
-    "rejected",
-    "Coincidences of picks that were not believed to be earthquakes.",
-    (
-        tables.Column("event_id", "string", "identifier the event would have had", required=True),
-        tables.Column("time", "time", "origin time it would have had, UTC", required=True),
-        tables.Column("n_p", "int", "P arrivals"),
-        tables.Column("n_s", "int", "S arrivals"),
-        tables.Column("reason", "string", "why it was not believed", required=True),
-    ),
-)
-STATION_TERMS = tables.Schema(
-    "station_terms",
-    "What each station adds to log10 of the amplitudes, estimated from all events.",
-    (
-        tables.Column("network", "string", "SEED network code"),
-        tables.Column("station", "string", "SEED station code", required=True),
-        tables.Column("location", "string", "SEED location code"),
-        tables.Column("calibrated", "bool", "whether the response is known"),
-        tables.Column("term", "float", "station term [magnitude]", required=True),
-        tables.Column("n", "int", "amplitudes"),
-    ),
-)
