@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,10 @@ from kaname.core.tables import validate
 from kaname.formats.miniseed import pack, write_miniseed
 
 from .conftest import at, wave
+
+
+def _sum(archive: Archive) -> int:
+    return int(archive.read("*", at(3), at(80)).blocks[0].data.sum())
 
 
 @pytest.fixture
@@ -111,6 +116,14 @@ class TestRead:
         copy = pickle.loads(pickle.dumps(archive))
         assert copy.channels() == archive.channels()
         copy.close()
+
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+    def test_an_archive_works_on_both_sides_of_a_fork(self, archive):
+        expected = archive.read("*", at(3), at(80)).blocks[0].data.sum()
+        with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
+            found = list(pool.map(_sum, [archive] * 4))
+        assert found == [expected] * 4
+        assert archive.read("*", at(3), at(80)).blocks[0].data.sum() == expected
 
     def test_files_are_not_kept_open(self, archive):
         before = len(list(Path("/proc/self/fd").iterdir()))

@@ -64,12 +64,13 @@ class Archive:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._opened: tuple[int, Index] | None = None
+        self._inherited: tuple[int, Index] | None = None
 
     def __repr__(self) -> str:
         return f"Archive({str(self.path)!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_opened": None}
+        return {"path": self.path, "_opened": None, "_inherited": None}
 
     def __enter__(self) -> Self:
         return self
@@ -85,8 +86,10 @@ class Archive:
 
     @property
     def _index(self) -> Index:
-        # SQLite connections do not survive a fork.
-        if self._opened is None or self._opened[0] != os.getpid():
+        if self._opened is not None and self._opened[0] != os.getpid():
+            # After a fork: the connection is the parent's, and to close it here would disturb its locks.
+            self._inherited, self._opened = self._opened, None
+        if self._opened is None:
             self._opened = (os.getpid(), Index(self.path / INDEX_NAME))
         return self._opened[1]
 
