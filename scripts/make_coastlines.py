@@ -35,11 +35,14 @@ def arc(topology: dict[str, Any], index: int) -> NDArray[np.int64]:
 def rings(topology: dict[str, Any]) -> list[NDArray[np.int64]]:
     """Return the closed rings of the land polygons; lakes (holes) turn the other way."""
     (land,) = topology["objects"]["land"]["geometries"]
-    return [
+    lines = [
         np.concatenate([arc(topology, i)[: None if k == len(ring) - 1 else -1] for k, i in enumerate(ring)])
         for polygon in land["arcs"]
         for ring in polygon
     ]
+    scale, origin = (np.array(topology["transform"][name]) for name in ("scale", "translate"))
+    # "Null Island" at 0 N 0 E is a joke of the source: no land is there.
+    return [line for line in lines if np.abs(line * scale + origin).max() > 0.01]
 
 
 def borders(topology: dict[str, Any]) -> list[NDArray[np.int64]]:

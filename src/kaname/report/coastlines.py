@@ -39,13 +39,38 @@ class Lines:
     radii_rad: NDArray[np.float64]
 
     def near(
-        self, latitude: float, longitude: float, radius_km: float
-    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """Return ``(latitude, longitude)`` of the lines that come, or might come, within ``radius_km``."""
-        angle = np.arccos(np.clip(self.centres @ _unit(np.array(latitude), np.array(longitude)), -1, 1))
+        self, latitude: float, longitude: float, radius_km: float, *, resolution_km: float = 0.0
+    ) -> list[NDArray[np.float64]]:
+        """Return the lines that come, or might come, within a radius of a place.
+
+        Parameters
+        ----------
+        latitude, longitude
+            Place [degree].
+        radius_km
+            Radius about it [km].
+        resolution_km
+            Of points closer together than this, only one is returned [km]; ends are kept, so that rings stay
+            closed.
+
+        Returns
+        -------
+        list
+            Arrays of shape ``(2, n)``: latitude and longitude [degree].
+        """
+        middle = _unit(np.array(latitude), np.array(longitude))
+        angle = np.arccos(np.clip(self.centres @ middle, -1, 1))
         chosen = np.flatnonzero(angle - self.radii_rad <= radius_km / _EARTH_RADIUS_KM)
-        spans = [slice(self.offsets[i], self.offsets[i + 1]) for i in chosen]
-        return [(self.latitude[s], self.longitude[s]) for s in spans]
+        step = np.degrees(resolution_km / _EARTH_RADIUS_KM)
+        lines = []
+        for start, end in zip(self.offsets[chosen], self.offsets[chosen + 1]):
+            line = np.stack([self.latitude[start:end], self.longitude[start:end]])
+            if step > 0 and end - start > 2:
+                cells = np.round(line / step)
+                kept = np.concatenate([[True], (np.diff(cells[:, :-1], axis=1) != 0).any(axis=0), [True]])
+                line = line[:, kept]
+            lines.append(line)
+        return lines
 
 
 _EARTH_RADIUS_KM = 6371.0

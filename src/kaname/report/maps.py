@@ -150,7 +150,8 @@ def _land(axes: Axes, view: View) -> None:
     land = view.land()
     if land:
         path = Path.make_compound_path(*(Path(np.vstack([r, r[:1]]), closed=True) for r in land))
-        axes.add_patch(PathPatch(path, facecolor=style.LAND, edgecolor="none", zorder=0.5, gid="land"))
+        # As an artist, not a patch: that would measure every bend of every coast for limits nobody asks for.
+        axes.add_artist(PathPatch(path, facecolor=style.LAND, edgecolor="none", zorder=0.5, gid="land"))
     axes.add_collection(
         LineCollection(view.lines("land"), colors=style.COAST, linewidths=0.7, zorder=0.7, gid="coast"),
         autolim=False,

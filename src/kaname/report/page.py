@@ -6,6 +6,7 @@ import html
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -223,7 +224,8 @@ def write_page(path: str | os.PathLike[str], title: str, body: Iterable[str]) ->
         ) from error
     finally:
         if not placed:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # the first error is the one to tell of
+                partial.unlink()
     return target
 
 

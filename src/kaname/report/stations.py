@@ -60,8 +60,8 @@ def health(
 
     def keyed(frame: pd.DataFrame) -> pd.DataFrame:
         only = {station: names[0] for station, names in networks.items() if len(names) == 1}
-        blank = frame["network"] == ""
-        return frame.assign(network=frame["network"].mask(blank, frame["station"].map(only).fillna("")))
+        named = [n or only.get(s, "") for n, s in zip(frame["network"], frame["station"])]
+        return frame.assign(network=pd.Series(named, index=frame.index, dtype=frame["network"].dtype))
 
     key = ["network", "station"]
     picks, arrivals = keyed(picks), keyed(arrivals)

@@ -90,15 +90,14 @@ class View:
 
     def _lines(self, kind: coastlines.Kind) -> list[NDArray[np.float64]]:
         resolution = max(self.half_east_km, self.half_north_km) / 1000
-        out = []
-        for latitude, longitude in coastlines.load(kind).near(
-            self.frame.latitude, self.frame.longitude, self.reach_km
-        ):
-            points = np.column_stack(self.frame.to_local(latitude, longitude))
-            # Points closer than can be drawn are one point; the last is kept, so that rings stay closed.
-            moves = np.any(np.diff(np.round(points / resolution), axis=0) != 0, axis=1)
-            out.append(points[np.concatenate([[True], moves[:-1], [True]])] if len(points) > 2 else points)
-        return out
+        lines = coastlines.load(kind).near(
+            self.frame.latitude, self.frame.longitude, self.reach_km, resolution_km=resolution
+        )
+        if not lines:
+            return []
+        east, north = self.frame.to_local(*np.concatenate(lines, axis=1))
+        ends = np.cumsum([line.shape[1] for line in lines])[:-1]
+        return np.split(np.column_stack([east, north]), ends)
 
     def graticule(self) -> Graticule:
         """Return the meridians and parallels of the view, about five of each."""
@@ -156,6 +155,11 @@ def clip_ring(ring: NDArray[np.float64], half_east: float, half_north: float) ->
     ----------
     doi:10.1145/360767.360802
     """
+    size = np.array([half_east, half_north])
+    if (np.abs(ring) <= size).all():
+        return ring
+    if ((ring < -size).all(axis=0) | (ring > size).all(axis=0)).any():
+        return ring[:0]
     for axis, sign, limit in ((0, 1, half_east), (0, -1, half_east), (1, 1, half_north), (1, -1, half_north)):
         if len(ring) < 3:
             return ring[:0]
