@@ -95,9 +95,15 @@ def read_stations(path: str | Path) -> pd.DataFrame:
     rows = []
     for number, words in _lines(source):
         try:
-            row: dict[str, Any] = dict(zip(("latitude", "longitude", "elevation_m"), map(float, words[1:4])))
-            rows.append({"station": words[0], "latitude": row["latitude"], **row})
-        except (ValueError, KeyError) as error:
+            rows.append(
+                {
+                    "station": words[0],
+                    "latitude": float(words[1]),
+                    "longitude": float(words[2]),
+                    "elevation_m": float(words[3]) if len(words) > 3 else np.nan,
+                }
+            )
+        except (ValueError, IndexError) as error:
             raise FormatError(
                 f"{source}, line {number}: no line of a HypoDD station file: {error}"
             ) from error

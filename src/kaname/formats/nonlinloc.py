@@ -166,6 +166,8 @@ def _unprojection(words: list[str]) -> Any:
     kind = words[0]
     latitude, longitude = _after(words, "LatOrig"), _after(words, "LongOrig")
     turn = np.radians(_after(words, "RotCW"))
+    if kind not in ("SIMPLE", "LAMBERT", "TRANS_MERC", "AZIMUTHAL_EQUIDIST"):
+        raise ValueError(f"projection {kind} is not known here")
     if kind == "SIMPLE":
 
         def inverse(x: float, y: float) -> tuple[float, float]:
@@ -180,10 +182,8 @@ def _unprojection(words: list[str]) -> Any:
                 "lat_2": _after(words, "SecondStdParal"),
             }
             projection = Proj(proj="lcc", **parallels, **common)
-        elif kind in ("TRANS_MERC", "AZIMUTHAL_EQUIDIST"):
-            projection = Proj(proj="tmerc" if kind == "TRANS_MERC" else "aeqd", **common)
         else:
-            raise ValueError(f"projection {kind} is not known here")
+            projection = Proj(proj="tmerc" if kind == "TRANS_MERC" else "aeqd", **common)
 
         def inverse(x: float, y: float) -> tuple[float, float]:
             found = projection(x, y, inverse=True)
