@@ -458,10 +458,8 @@ def compare_events(
         key = digest("similar", __version__, chosen.model_dump(), contents, low, high, part.fingerprint)
         tasks.append(Task(key, f"similarity {low}", (part, templates, low, high, reach, chosen)))
     outputs = engine.run(_scan, tasks, "Compare")
-    found = [o["detections"] for o in outputs if "detections" in o and len(o["detections"])]
-    if not found:
-        return events.sort_values(["time", "event_id"], ignore_index=True)
-    verdict = similar.judge(pd.concat(found, ignore_index=True), events, chosen)
+    found = tables.concat((o["detections"] for o in outputs if "detections" in o), similar.DETECTIONS)
+    verdict = similar.judge(found, events, chosen)
     likeness = verdict.known.set_index("event_id")
     filled = events.copy()
     for column in ("similarity", "similar_to"):
@@ -524,9 +522,8 @@ def _scan(
     ids = sorted({c.id for t in templates for c in t.channels})
     read = records.read(ids, add_seconds(start, -5.0), add_seconds(end, reach_s + 2.0))
     prepared = similar.prepare(read.blocks, settings)
-    found = [similar.scan(t, start, end, prepared, settings) for t in templates]
     # What cannot be read here was listed when it was picked.
-    return {"detections": pd.concat(found, ignore_index=True)}
+    return {"detections": similar.scan(templates, start, end, prepared, settings)}
 
 
 def _hash(frame: pd.DataFrame) -> str:

@@ -49,6 +49,7 @@ class RefineSettings(Settings):
     shadow_share: float = Field(
         0.5, ge=0, le=1, description="least number of its arrivals, as a share of those of that event"
     )
+    shadow_used: int = Field(8, ge=3, description="least number of its arrivals")
     maximum_rms_s: float = Field(0.5, gt=0, description="largest residual of a believed event [s]")
 
 
@@ -247,7 +248,7 @@ def believe(
             reasons[event.event_id] = f"only {len(used)} arrivals at {n_station} stations fit"
         elif event.rms_s > settings.maximum_rms_s:
             reasons[event.event_id] = f"residuals of {event.rms_s:.2f} s"
-        elif len(used) < settings.shadow_share * _neighbour(event, events, fits, settings.shadow_s):
+        elif len(used) < _shadow(fits, events, event, settings):
             reasons[event.event_id] = (
                 f"only {len(used)} arrivals fit, within {settings.shadow_s:g} s of a much larger event"
             )
@@ -268,11 +269,13 @@ def believe(
     )
 
 
-def _neighbour(event: Any, events: pd.DataFrame, fits: pd.Series, within_s: float) -> int:
-    """Most arrivals that fit another event so close in time; picks of one are easily taken for two."""
+def _shadow(fits: pd.Series, events: pd.DataFrame, event: Any, settings: RefineSettings) -> float:
+    """Arrivals an event needs beside a larger one: the picks of one are easily taken for two."""
     apart = (events["time"] - event.time).dt.total_seconds().abs()
-    near = events.loc[(apart <= within_s) & (events["event_id"] != event.event_id), "event_id"]
-    return int(fits.reindex(near).max()) if fits.index.isin(near).any() else 0
+    near = events.loc[(apart <= settings.shadow_s) & (events["event_id"] != event.event_id), "event_id"]
+    larger = fits.reindex(near).fillna(0).max() if len(near) else 0
+    own = fits.get(event.event_id, 0)
+    return max(settings.shadow_used, settings.shadow_share * larger) if larger > own else 0.0
 
 
 def _seen(event: Any, used: pd.DataFrame, known: Stations, spans: pd.DataFrame) -> tuple[float, int]:

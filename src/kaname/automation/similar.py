@@ -6,7 +6,7 @@ event, with the same delays between the stations. The same scan says how alike t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.signal import resample_poly
 
+from kaname.core import tables
 from kaname.core.config import Settings
 from kaname.core.time import add_seconds, isoformat, seconds_between
 from kaname.core.waveform import Waveform
-from kaname.signal.correlation import correlate
+from kaname.signal.correlation import Correlator
 from kaname.signal.filters import bandpass, filter_block, rest_state
 
 SETTLE_S = 1.0
@@ -67,6 +68,20 @@ class Template:
     """Travel time of the first P."""
     channels: tuple[Channel, ...]
 
+
+DETECTIONS = tables.Schema(
+    "detections",
+    "Where the records resemble a template.",
+    (
+        tables.Column("template", "string", "event that is resembled", required=True),
+        tables.Column("time", "time", "origin time, UTC", required=True),
+        tables.Column("first_p", "time", "first P, UTC", required=True),
+        tables.Column("correlation", "float", "network correlation", required=True, low=-1, high=1),
+        tables.Column("mad", "float", "correlation in median absolute deviations of the stretch scanned"),
+        tables.Column("n_station", "int", "stations compared"),
+        tables.Column("n_channel", "int", "channels compared"),
+    ),
+)
 
 Prepared = Mapping[str, Sequence[Waveform]]
 """Band-passed blocks at the common rate, by channel identifier; from `prepare`."""
@@ -152,13 +167,13 @@ def _cut(blocks: Sequence[Waveform], start: np.datetime64, n_sample: int) -> NDA
 
 
 def scan(
-    template: Template,
+    templates: Sequence[Template],
     start: np.datetime64,
     end: np.datetime64,
     records: Prepared,
     settings: SimilaritySettings,
 ) -> pd.DataFrame:
-    """Slide a template over the records and return the peaks of the network correlation.
+    """Slide templates over the records and return the peaks of their network correlations.
 
     The correlations of all channels, each delayed by its own offset, are averaged; a channel counts where it
     has records, and a peak needs `SimilaritySettings.minimum_stations` of them.
@@ -166,10 +181,25 @@ def scan(
     Returns
     -------
     DataFrame
-        ``template``, ``time`` (origin, UTC), ``first_p`` (UTC), ``correlation``, ``mad`` (the correlation in
-        median absolute deviations of the stretch scanned), ``n_station``, ``n_channel``; peaks in
-        ``start <= time < end`` above a quarter of the threshold, at least ``separation_s`` apart.
+        `DETECTIONS`: peaks in ``start <= time < end`` above a quarter of the threshold, at least
+        ``separation_s`` apart for each template.
     """
+    longest = max((len(c.samples) for t in templates for c in t.channels), default=2)
+    ready: dict[str, list[tuple[Waveform, Correlator]]] = {}
+    for identifier in {c.id for t in templates for c in t.channels}:
+        blocks = [b for b in records.get(identifier, ()) if b.n_sample >= longest]
+        ready[identifier] = [(b, Correlator(b.data[0], longest=longest)) for b in blocks]
+    rows = [row for template in templates for row in _peaks_of(template, start, end, ready, settings)]
+    return tables.table(rows, DETECTIONS)
+
+
+def _peaks_of(
+    template: Template,
+    start: np.datetime64,
+    end: np.datetime64,
+    ready: Mapping[str, Sequence[tuple[Waveform, Correlator]]],
+    settings: SimilaritySettings,
+) -> Iterator[dict[str, object]]:
     rate = settings.rate_hz
     n = max(1, round(seconds_between(start, end) * rate))
     total, count = np.zeros(n), np.zeros(n, dtype=np.int32)
@@ -178,10 +208,8 @@ def scan(
         begin = add_seconds(start, channel.offset_s)
         station = channel.id.rsplit(".", 2)[0]
         seen = by_station.setdefault(station, np.zeros(n, dtype=bool))
-        for block in records.get(channel.id, ()):
-            if block.n_sample < len(channel.samples):
-                continue
-            values = correlate(channel.samples, block.data[0])
+        for block, correlator in ready[channel.id]:
+            values = correlator(channel.samples)
             # Grid point k is origin time start + k / rate; its window starts at `begin` plus as much.
             shift = round(-block.index(begin))
             low, high = max(0, shift), min(n, shift + len(values))
@@ -191,38 +219,21 @@ def scan(
                 seen[low:high] = True
     n_station = np.sum(list(by_station.values()), axis=0)
     usable = n_station >= settings.minimum_stations
-    mean = np.where(usable, total / np.maximum(count, 1), 0.0)
     if not usable.any():
-        return _detections([])
+        return
+    mean = np.where(usable, total / np.maximum(count, 1), 0.0)
     mad = max(float(np.median(np.abs(mean[usable] - np.median(mean[usable])))), 1e-6)
-    rows = []
     for k in _peaks(mean, 0.25 * settings.minimum_correlation, round(settings.separation_s * rate)):
         time = add_seconds(start, k / rate)
-        rows.append(
-            {
-                "template": template.event_id,
-                "time": time,
-                "first_p": add_seconds(time, template.first_p_s),
-                "correlation": float(mean[k]),
-                "mad": float(mean[k] / mad),
-                "n_station": int(n_station[k]),
-                "n_channel": int(count[k]),
-            }
-        )
-    return _detections(rows)
-
-
-def _detections(rows: list[dict[str, object]]) -> pd.DataFrame:
-    dtypes = {
-        "template": "str",
-        "time": "datetime64[ns]",
-        "first_p": "datetime64[ns]",
-        "correlation": "float64",
-        "mad": "float64",
-        "n_station": "int64",
-        "n_channel": "int64",
-    }
-    return pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)
+        yield {
+            "template": template.event_id,
+            "time": time,
+            "first_p": add_seconds(time, template.first_p_s),
+            "correlation": float(mean[k]),
+            "mad": float(mean[k] / mad),
+            "n_station": int(n_station[k]),
+            "n_channel": int(count[k]),
+        }
 
 
 def _peaks(values: NDArray[np.float64], least: float, separation: int) -> NDArray[np.intp]:
@@ -239,7 +250,7 @@ class Similarity:
     known: pd.DataFrame
     """``event_id``, ``similarity``, ``similar_to`` of catalogued events that resemble another one."""
     found: pd.DataFrame
-    """New events: the columns of `scan`, one row each, time-ordered."""
+    """New events, `DETECTIONS`, one row each, time-ordered."""
 
 
 def judge(detections: pd.DataFrame, events: pd.DataFrame, settings: SimilaritySettings) -> Similarity:
