@@ -109,13 +109,13 @@ def catalogue() -> dict[str, pd.DataFrame]:
     return synthetic()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_catalogue() -> Callable[..., dict[str, pd.DataFrame]]:
     """Maker of synthetic catalogues: number of events and stations, and where."""
     return synthetic
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def waveforms() -> Callable[[str], list[Waveform]]:
     """Waveforms of an event by its identifier."""
     return lambda event_id: noise(int(event_id[2:]))

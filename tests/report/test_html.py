@@ -69,11 +69,14 @@ def read(path: Path) -> Page:
     return Page(path.read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def report(catalogue: Tables, waveforms: Callable[[str], list[Waveform]]) -> CatalogueReport:
-    first = catalogue["events"].iloc[0]
+@pytest.fixture(scope="module")
+def report(
+    make_catalogue: Callable[..., Tables], waveforms: Callable[[str], list[Waveform]]
+) -> CatalogueReport:
+    made = make_catalogue()
+    first = made["events"].iloc[0]
     return CatalogueReport(
-        **catalogue,
+        **made,
         title="Test network",
         run={"command": "kaname catalog", "configuration": {"picker": "kurtosis", "band_hz": [2, 20]}},
         caveats=["Depths are poor.", "Magnitudes are relative."],
@@ -82,8 +85,17 @@ def report(catalogue: Tables, waveforms: Callable[[str], list[Waveform]]) -> Cat
     )
 
 
-def test_page_holds_what_the_tables_hold(report: CatalogueReport, tmp_path: Path) -> None:
-    page = read(report.write(tmp_path / "out" / "report.html"))
+@pytest.fixture(scope="module")
+def written(report: CatalogueReport, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return report.write(tmp_path_factory.mktemp("report") / "new" / "report.html")
+
+
+@pytest.fixture(scope="module")
+def page(written: Path) -> Page:
+    return read(written)
+
+
+def test_page_holds_what_the_tables_hold(report: CatalogueReport, page: Page) -> None:
     assert page.rows["event-table"] == len(report.events)
     assert page.rows["station-table"] == len(report.stations)
     assert page.rows["reference-table"] == 1
@@ -100,12 +112,11 @@ def test_page_holds_what_the_tables_hold(report: CatalogueReport, tmp_path: Path
         assert listing.QUALITY[quality] in page.text
 
 
-def test_page_is_self_contained(report: CatalogueReport, tmp_path: Path) -> None:
-    page = read(report.write(tmp_path / "report.html"))
+def test_page_is_self_contained(written: Path, page: Page) -> None:
     assert all(source.startswith("data:image/png;base64,") for source in page.values("src"))
     assert all(link.startswith("#") for link in page.values("href"))
     assert page.tags["link"] == page.tags["iframe"] == page.tags["object"] == 0
-    markup = (tmp_path / "report.html").read_text()
+    markup = written.read_text(encoding="utf-8")
     assert "url(" not in markup
     assert "@import" not in markup
     assert "://" not in markup
@@ -113,16 +124,14 @@ def test_page_is_self_contained(report: CatalogueReport, tmp_path: Path) -> None
         assert base64.b64decode(source.split(",")[1]).startswith(b"\x89PNG")
 
 
-def test_identifiers_are_unique_and_links_lead_somewhere(report: CatalogueReport, tmp_path: Path) -> None:
-    page = read(report.write(tmp_path / "report.html"))
+def test_identifiers_are_unique_and_links_lead_somewhere(page: Page) -> None:
     names = page.values("id")
     assert len(names) == len(set(names))
     assert {link[1:] for link in page.values("href")} <= set(names)
     assert set(page.values("aria-labelledby")) <= set(names)
 
 
-def test_page_is_accessible(report: CatalogueReport, tmp_path: Path) -> None:
-    page = read(report.write(tmp_path / "report.html"))
+def test_page_is_accessible(page: Page) -> None:
     assert len(page.values("alt", "img")) == page.tags["img"]
     assert all(page.values("alt", "img"))
     assert page.tags["caption"] == page.tags["table"]
@@ -137,7 +146,6 @@ NOT_UTF8 = "b\udcfc.mseed"  # what Python makes of a file name that is not UTF-8
 
 def test_hostile_text_stays_text(catalogue: Tables, tmp_path: Path) -> None:
     failure = {"step": HOSTILE, "subject": HOSTILE, "error": HOSTILE, "message": HOSTILE}
-    clean = read(CatalogueReport(**catalogue).write(tmp_path / "clean.html"))
     events, arrivals = catalogue["events"].copy(), catalogue["arrivals"].copy()
     events.loc[0, ["event_id", "remark", "method", "velocity_model", "magnitude_type"]] = HOSTILE
     events.loc[1, "similar_to"] = HOSTILE
@@ -155,8 +163,8 @@ def test_hostile_text_stays_text(catalogue: Tables, tmp_path: Path) -> None:
     )
     hostile.failures = tables.table([failure], tables.FAILURES)
     page = read(hostile.write(tmp_path / "hostile.html"))
-    assert page.tags["script"] == clean.tags["script"] == 1
-    assert page.tags["img"] == clean.tags["img"]
+    assert page.tags["script"] == 1
+    assert page.tags["img"] == 7
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
     assert page.rows["failure-table"] == 1
     assert page.text.count("<script>alert(1)</script>") >= 8
@@ -201,6 +209,7 @@ def test_sections_are_limited_to_the_largest_and_the_page_says_so(
     catalogue: Tables, waveforms: Callable[[str], list[Waveform]], tmp_path: Path
 ) -> None:
     asked: list[str] = []
+    before = {name: table.copy() for name, table in catalogue.items()}
 
     def count(event_id: str) -> list[Waveform]:
         asked.append(event_id)
@@ -212,21 +221,26 @@ def test_sections_are_limited_to_the_largest_and_the_page_says_so(
     assert page.tags["details"] == 2
     assert page.rows["event-table"] == 6
     assert "The 2 largest of 6 events" in page.text
-    with pytest.raises(InputError):
+    for name, table in catalogue.items():
+        pd.testing.assert_frame_equal(table, before[name])  # nothing given is changed
+
+
+def test_a_negative_number_of_sections_is_refused(catalogue: Tables) -> None:
+    with pytest.raises(InputError, match="event_sections"):
         CatalogueReport(**catalogue, event_sections=-1)
 
 
-def test_many_failures_are_summed_up(catalogue: Tables, tmp_path: Path) -> None:
+def test_many_failures_are_summed_up() -> None:
     row = {"step": "read", "subject": "file", "error": "FormatError", "message": "bad"}
     failures = tables.table([row] * 700, tables.FAILURES)
-    page = read(CatalogueReport(**catalogue | {"failures": failures}).write(tmp_path / "report.html"))
+    page = Page("".join(listing.failure_table(failures)))
     assert page.rows["failure-table"] == listing.FAILURE_ROWS
     assert "700 failures" in page.text
     assert "the first 500 are listed" in page.text
 
 
 def test_thousand_events_keep_every_row(make_catalogue: Callable[..., Tables], tmp_path: Path) -> None:
-    made = make_catalogue(1000, 3)
+    made = make_catalogue(1000, 2)
     path = CatalogueReport(**made, event_sections=0).write(tmp_path / "report.html")
     assert read(path).rows["event-table"] == 1000
     assert path.stat().st_size < 4e6
@@ -237,16 +251,8 @@ def test_a_bad_table_is_refused(catalogue: Tables) -> None:
         CatalogueReport(**catalogue | {"events": catalogue["events"].drop(columns="time")})
 
 
-def test_inputs_are_not_changed(catalogue: Tables, tmp_path: Path) -> None:
-    before = {name: table.copy() for name, table in catalogue.items()}
-    CatalogueReport(**catalogue).write(tmp_path / "report.html")
-    for name, table in catalogue.items():
-        pd.testing.assert_frame_equal(table, before[name])
-
-
-def test_the_same_input_gives_the_same_page(catalogue: Tables, tmp_path: Path) -> None:
-    pages = [CatalogueReport(**catalogue).write(tmp_path / name).read_bytes() for name in ("a", "b")]
-    assert pages[0] == pages[1]
+def test_the_same_input_gives_the_same_page(report: CatalogueReport, written: Path, tmp_path: Path) -> None:
+    assert report.write(tmp_path / "again.html").read_bytes() == written.read_bytes()
 
 
 def test_pieces_are_taken_one_at_a_time(tmp_path: Path) -> None:

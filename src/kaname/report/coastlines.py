@@ -26,6 +26,8 @@ class Lines:
         pass 180.
     offsets
         Where each line starts, and the end of the last, shape ``(n_line + 1,)``.
+    units
+        Unit vectors to the points, shape ``(n_point, 3)``.
     centres
         Unit vector to the middle of each line, shape ``(n_line, 3)``.
     radii_rad
@@ -35,6 +37,7 @@ class Lines:
     latitude: NDArray[np.float64]
     longitude: NDArray[np.float64]
     offsets: NDArray[np.int64]
+    units: NDArray[np.float64]
     centres: NDArray[np.float64]
     radii_rad: NDArray[np.float64]
 
@@ -50,8 +53,9 @@ class Lines:
         radius_km
             Radius about it [km].
         resolution_km
-            Of points closer together than this, only one is returned [km]; ends are kept, so that rings stay
-            closed.
+            Of successive points in one cell of this size only the first is returned [km]. Ends are kept, so
+            that rings stay closed. Beyond the radius the cells grow with distance, to a quarter of the way
+            back to it, so that a whole continent costs little and still never cuts into the circle.
 
         Returns
         -------
@@ -61,15 +65,16 @@ class Lines:
         middle = _unit(np.array(latitude), np.array(longitude))
         angle = np.arccos(np.clip(self.centres @ middle, -1, 1))
         chosen = np.flatnonzero(angle - self.radii_rad <= radius_km / _EARTH_RADIUS_KM)
-        step = np.degrees(resolution_km / _EARTH_RADIUS_KM)
         lines = []
         for start, end in zip(self.offsets[chosen], self.offsets[chosen + 1]):
             line = np.stack([self.latitude[start:end], self.longitude[start:end]])
-            if step > 0 and end - start > 2:
-                cells = np.round(line / step)
-                kept = np.concatenate([[True], (np.diff(cells[:, :-1], axis=1) != 0).any(axis=0), [True]])
-                line = line[:, kept]
-            lines.append(line)
+            chord = np.linalg.norm(self.units[start:end] - middle, axis=1) * _EARTH_RADIUS_KM
+            quarter = np.maximum(chord - radius_km, 1e-9) / 4
+            cell = np.maximum(2.0 ** np.floor(np.log2(quarter)), max(resolution_km, 1e-3))
+            place = np.round(line / np.degrees(cell / _EARTH_RADIUS_KM))
+            moved = (np.diff(place, axis=1) != 0).any(axis=0) | (np.diff(cell) != 0)
+            moved[-1:] = True
+            lines.append(line[:, np.concatenate([[True], moved])])
         return lines
 
 
@@ -114,4 +119,6 @@ def load(kind: Kind) -> Lines:
     middles /= np.linalg.norm(middles, axis=1, keepdims=True)
     cosines = np.einsum("ij,ij->i", units, np.repeat(middles, steps + 1, axis=0))
     radii = np.arccos(np.clip(np.minimum.reduceat(cosines, offsets[:-1]), -1, 1))
-    return Lines(np.ascontiguousarray(latitude), np.ascontiguousarray(longitude), offsets, middles, radii)
+    return Lines(
+        np.ascontiguousarray(latitude), np.ascontiguousarray(longitude), offsets, units, middles, radii
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import warnings
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any, ParamSpec, TypeVar
@@ -138,7 +139,10 @@ def data_uri(figure: Figure, *, dpi: float = 135, gradients: bool = False) -> st
 
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; the tables of the page spell it out.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     image = Image.fromarray(pixels).convert("RGB")
     buffer = BytesIO()
