@@ -438,3 +438,18 @@ def _clock(day: str, hour: str, minute: str, second: str) -> pd.Timestamp:
     start = pd.Timestamp(int(day[1:5]), int(day[5:8]), int(day[8:10]))
     milliseconds = round(float(second) * 1000)
     return start + pd.Timedelta(hours=int(hour), minutes=int(minute), milliseconds=milliseconds)
+
+
+def test_identifiers_that_are_quakeml_already_stay_valid_when_put_together(tmp_path: Path) -> None:
+    import warnings
+
+    import obspy
+
+    source = Path(obspy.__file__).parent / "io" / "cnv" / "tests" / "data" / "obspyck_20141020150701.xml"
+    read = read_events(source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_events(read, tmp_path / "again.xml")
+    again = read_events(tmp_path / "again.xml")
+    assert again.events["event_id"].tolist() == read.events["event_id"].tolist()
+    assert sorted(again.arrivals["pick_id"]) == sorted(read.arrivals["pick_id"])

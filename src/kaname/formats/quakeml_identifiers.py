@@ -22,7 +22,8 @@ UNLOCATED_ARRIVAL_NOTES = (ARRIVALS, ("station_magnitude",))
 """QuakeML keeps these with a hypocentre; without one they stand in comments of the event and of its picks."""
 _OWN = "smi:local/kaname/"
 _NOTE = "note"
-_QUAKEML = r"(smi|quakeml):[\w.\-*()~']{3,}/.+"
+_QUAKEML = r"(smi|quakeml):\w[\w.\-*()~']{2,}/[\w.\-*()~'][\w.\-*()+?~'=,;#/&]*"
+_NAMED = frozenset({"event", "pick", "method", "velocity-model"})
 _RANDOM = r"smi:local/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
@@ -30,7 +31,9 @@ def to_resource(kind: str, identifier: str) -> Any:
     """Return the ObsPy ``ResourceIdentifier`` of one of our identifiers."""
     from obspy.core.event import ResourceIdentifier
 
-    if re.fullmatch(_QUAKEML, identifier) and not identifier.startswith(_OWN):
+    # What is named after an event or a pick (its origin, its arrival) must not take its name.
+    kept = kind in _NAMED and re.fullmatch(_QUAKEML, identifier)
+    if kept and not identifier.startswith(_OWN):
         return ResourceIdentifier(identifier)
     coded = re.sub(
         r"[^A-Za-z0-9._/-]", lambda m: "".join(f"~{b:02x}" for b in m[0].encode("utf-8")), identifier
