@@ -248,3 +248,12 @@ def test_a_refused_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch
 def test_a_failure_row_needs_its_reason():
     with pytest.raises(SchemaError, match="message"):
         tables.table([{"step": "read", "subject": "a.mseed", "error": "FormatError"}], FAILURES)
+
+
+def test_a_file_name_that_is_not_utf8_makes_a_row(tmp_path):
+    name = os.fsdecode(b"b\xfc.mseed")
+    row = {"step": "read", "subject": name, "error": "FormatError", "message": f"{name} is empty"}
+    made = tables.table([row], FAILURES)
+    assert made.loc[0, "subject"] == "b\\udcfc.mseed"
+    back = tables.read_table(tables.write_table(made, tmp_path / "failures.parquet", FAILURES), FAILURES)
+    assert back.loc[0, "subject"] == "b\\udcfc.mseed"

@@ -207,7 +207,15 @@ def empty(schema: Schema) -> pd.DataFrame:
 def table(rows: Iterable[dict[str, Any]], schema: Schema) -> pd.DataFrame:
     """Build a table of ``schema`` from row dictionaries."""
     rows = list(rows)
-    return validate(pd.DataFrame(rows), schema) if rows else empty(schema)
+    try:
+        return validate(pd.DataFrame(rows), schema) if rows else empty(schema)
+    except UnicodeEncodeError:
+        # A file name that is not UTF-8 reaches Python as lone surrogates, which no table can hold.
+        return validate(pd.DataFrame([{k: _encodable(v) for k, v in row.items()} for row in rows]), schema)
+
+
+def _encodable(value: Any) -> Any:
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
 
 
 def sift(row: Mapping[str, Any], schema: Schema) -> tuple[dict[str, Any] | None, list[str]]:
