@@ -459,7 +459,7 @@ def compare_events(
         tasks.append(Task(key, f"similarity {low}", (part, templates, low, high, reach, chosen)))
     outputs = engine.run(_scan, tasks, "Compare")
     found = tables.concat((o["detections"] for o in outputs if "detections" in o), similar.DETECTIONS)
-    verdict = similar.judge(found, events, chosen)
+    verdict = similar.judge(found, arrivals, chosen)
     likeness = verdict.known.set_index("event_id")
     filled = events.copy()
     for column in ("similarity", "similar_to"):

@@ -238,6 +238,7 @@ def believe(
     reasons: dict[str, str] = {}
     grouped = dict(list(arrivals.groupby("event_id")))
     fits = arrivals[arrivals["weight"] >= LEAST_WEIGHT].groupby("event_id").size()
+    onset = arrivals.groupby("event_id")["time"].min()
     for event in events.itertuples():
         own = grouped.get(event.event_id, arrivals.iloc[:0])
         used = own[own["weight"] >= LEAST_WEIGHT]
@@ -248,7 +249,7 @@ def believe(
             reasons[event.event_id] = f"only {len(used)} arrivals at {n_station} stations fit"
         elif event.rms_s > settings.maximum_rms_s:
             reasons[event.event_id] = f"residuals of {event.rms_s:.2f} s"
-        elif len(used) < _shadow(fits, events, event, settings):
+        elif len(used) < _shadow(fits, onset, event.event_id, settings):
             reasons[event.event_id] = (
                 f"only {len(used)} arrivals fit, within {settings.shadow_s:g} s of a much larger event"
             )
@@ -269,12 +270,15 @@ def believe(
     )
 
 
-def _shadow(fits: pd.Series, events: pd.DataFrame, event: Any, settings: RefineSettings) -> float:
-    """Arrivals an event needs beside a larger one: the picks of one are easily taken for two."""
-    apart = (events["time"] - event.time).dt.total_seconds().abs()
-    near = events.loc[(apart <= settings.shadow_s) & (events["event_id"] != event.event_id), "event_id"]
+def _shadow(fits: pd.Series, onset: pd.Series, event_id: str, settings: RefineSettings) -> float:
+    """Arrivals an event needs beside a larger one: the picks of one are easily taken for two.
+
+    Nearness is that of the first arrivals: of one earthquake torn in two, the origins may lie far apart.
+    """
+    apart = (onset - onset[event_id]).dt.total_seconds().abs()
+    near = apart.index[(apart <= settings.shadow_s) & (apart.index != event_id)]
     larger = fits.reindex(near).fillna(0).max() if len(near) else 0
-    own = fits.get(event.event_id, 0)
+    own = fits.get(event_id, 0)
     return max(settings.shadow_used, settings.shadow_share * larger) if larger > own else 0.0
 
 

@@ -253,22 +253,34 @@ class Similarity:
     """New events, `DETECTIONS`, one row each, time-ordered."""
 
 
-def judge(detections: pd.DataFrame, events: pd.DataFrame, settings: SimilaritySettings) -> Similarity:
+def judge(detections: pd.DataFrame, arrivals: pd.DataFrame, settings: SimilaritySettings) -> Similarity:
     """Sort the detections of all templates into likenesses of known events and new events.
 
-    A detection within ``separation_s`` of a known origin is that event. Of several templates that find the
-    same new event, the one that resembles it most is kept.
+    A detection whose first P is within ``separation_s`` of the first arrival of a known event is that event.
+    Of several templates that find the same new event, the one that resembles it most is kept. First P are
+    compared and not origins, because a template that is located badly carries its origin error along.
+
+    Parameters
+    ----------
+    detections
+        `DETECTIONS` of all templates.
+    arrivals
+        Arrivals of the known events (``arrivals`` table).
+    settings
+        Thresholds.
     """
-    origin = events["time"].to_numpy(dtype="datetime64[ns]")
-    ids = events["event_id"].to_numpy()
+    first = arrivals.groupby("event_id")["time"].min()
+    onset, ids = first.to_numpy(dtype="datetime64[ns]"), first.index.to_numpy()
     limit = np.timedelta64(round(settings.separation_s * 1e9), "ns")
     known: dict[str, tuple[float, str]] = {}
     fresh = []
     for row in detections.sort_values("correlation", ascending=False, kind="stable").itertuples():
-        near = np.flatnonzero(np.abs(origin - row.time.to_datetime64()) <= limit)
+        near = np.flatnonzero(np.abs(onset - row.first_p.to_datetime64()) <= limit)
+        if row.template in ids[near]:
+            continue  # the template itself: no likeness to anything else
         if len(near):
             for i in near:
-                if ids[i] != row.template and ids[i] not in known:
+                if ids[i] not in known:
                     known[ids[i]] = (row.correlation, row.template)
         elif row.correlation >= settings.minimum_correlation and row.mad >= settings.minimum_mad:
             fresh.append(row.Index)
@@ -284,11 +296,11 @@ def _distinct(detections: pd.DataFrame, limit: np.timedelta64) -> pd.DataFrame:
     kept: list[int] = []
     times: list[np.datetime64] = []
     for row in detections.itertuples():  # the most similar first
-        time = row.time.to_datetime64()
+        time = row.first_p.to_datetime64()
         if all(abs(time - t) > limit for t in times):
             kept.append(row.Index)
             times.append(time)
-    return detections.loc[kept].sort_values("time", kind="stable").reset_index(drop=True)
+    return detections.loc[kept].sort_values("first_p", kind="stable").reset_index(drop=True)
 
 
 def as_events(found: pd.DataFrame, identify: Callable[[np.datetime64], str]) -> list[dict[str, object]]:
