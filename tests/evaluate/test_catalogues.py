@@ -10,7 +10,7 @@ from kaname.core import tables
 from kaname.core.errors import InputError
 from kaname.core.geo import LocalFrame
 from kaname.core.time import add_seconds
-from kaname.evaluate.catalogues import distinct, match, scatter, score, wilson
+from kaname.evaluate.catalogues import distinct, match, preferred, scatter, score, wilson
 
 ORIGIN = np.datetime64("2020-01-01", "ns")
 FRAME = LocalFrame(35.0, 139.0)
@@ -103,6 +103,13 @@ def test_missed_extra_and_unlocated_events_are_counted_apart() -> None:
     extra["event_id"] = "extra"
     result = score(pd.concat([found, extra], ignore_index=True), reference)
     assert (result.n_found, result.n_located, result.n_extra) == (8, 7, 1)
+
+
+def test_of_several_solutions_the_one_with_the_most_phases_stands_for_the_earthquake() -> None:
+    solutions = _catalogue(np.array([100.0, 0.0, 0.5, 0.9]), *np.zeros((4, 4)))
+    solutions["n_p"], solutions["n_s"] = [4, 3, 6, 5], [0, 3, 2, 3]
+    assert preferred(solutions)["event_id"].tolist() == ["e2", "e0"]
+    assert len(preferred(solutions, within_s=0.1)) == 4
 
 
 def test_matching_is_one_to_one_and_closest_first() -> None:

@@ -28,7 +28,7 @@ from kaname.core.provenance import inputs_of, software, write_json
 from kaname.core.time import add_seconds, isoformat
 from kaname.core.waveform import Waveform
 from kaname.earth.velocity import DEFAULT_MODEL, VelocityModel, named_model
-from kaname.evaluate.catalogues import CatalogueScore, distinct, score
+from kaname.evaluate.catalogues import CatalogueScore, preferred, score
 from kaname.formats.catalogs import EventSet, write_events
 from kaname.formats.stations import Stations, read_stations
 from kaname.report.html import CatalogueReport
@@ -180,13 +180,7 @@ def _with_failures(
 def _compare(catalogue: Catalogue, references: EventSet | None) -> CatalogueScore | None:
     if references is None or references.events.empty:
         return None
-    known = references.events
-    # Of several solutions of one earthquake the one with the most phases stands for it.
-    ranked = known.assign(group=distinct(known), phases=known["n_p"] + known["n_s"]).sort_values(
-        ["phases", "event_id"], ascending=[False, True]
-    )
-    kept = ranked.drop_duplicates("group").sort_values("time")
-    return score(catalogue.events, tables.validate(kept[list(tables.EVENTS.names)], tables.EVENTS))
+    return score(catalogue.events, preferred(references.events))
 
 
 def _summary(

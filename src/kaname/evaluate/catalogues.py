@@ -28,6 +28,15 @@ def distinct(events: pd.DataFrame, *, within_s: float = 3.0) -> NDArray[np.intp]
     return group
 
 
+def preferred(solutions: pd.DataFrame, *, within_s: float = 3.0) -> pd.DataFrame:
+    """Return one solution of each earthquake, the one with the most phases (then the first by name), by time."""
+    ranked = solutions.assign(
+        group=distinct(solutions, within_s=within_s), phases=solutions["n_p"] + solutions["n_s"]
+    ).sort_values(["phases", "event_id"], ascending=[False, True])
+    kept = ranked.drop_duplicates("group").sort_values("time", kind="stable")
+    return kept.drop(columns=["group", "phases"]).reset_index(drop=True)
+
+
 def match(found: pd.DataFrame, reference: pd.DataFrame, *, within_s: float = 3.0) -> list[tuple[int, int]]:
     """Pair events one to one by origin time, closest first; return row positions ``(found, reference)``."""
     a = found["time"].to_numpy(dtype="datetime64[ns]").astype(np.int64) / 1e9
