@@ -8,6 +8,9 @@ from __future__ import annotations
 import importlib
 import logging
 import multiprocessing
+import os
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -21,6 +24,8 @@ from kaname.core.jobs import JobStore, TaskOutput
 from kaname.core.progress import progress
 
 log = logging.getLogger("kaname")
+
+PARENT_CHECK_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -159,7 +164,25 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     # Not fork: numba and BLAS threads do not survive it.
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    return ProcessPoolExecutor(workers, mp_context=context)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone: a killed run leaves nothing behind."""
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid is None:
+        return
+
+    def watch(pid: int = parent.pid) -> None:
+        # The pipes that would tell are held open by the other workers, so the process itself is asked after.
+        while True:
+            time.sleep(PARENT_CHECK_S)
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _on_cluster(function: Function, tasks: Sequence[Task], address: str) -> Iterator[tuple[Task, Outcome]]:
@@ -173,19 +196,26 @@ def _on_cluster(function: Function, tasks: Sequence[Task], address: str) -> Iter
         raise KanameError(f"cannot reach the Dask scheduler at {address}: {error}") from error
     with client:
         queue = list(reversed(tasks))
+        suspects: list[Task] = []
         running: dict[Any, Task] = {}
-        completed = dask.as_completed()
-        while queue or running:
+        completed = dask.as_completed(loop=client.loop)
+        while queue or running or suspects:
+            alone = not queue and not running
+            if alone:  # workers died: find out which task killed them, each with nothing beside it
+                queue.append(suspects.pop())
             ahead = max(2, 2 * sum(client.ncores().values()))
             while queue and len(running) < ahead:
                 task = queue.pop()
-                future = client.submit(_call, function, task, pure=False, retries=1)
+                future = client.submit(_call, function, task, pure=False)
                 running[future] = task
                 completed.add(future)
             future = next(completed)
             task = running.pop(future)
             if future.status == "finished":
                 yield task, future.result()
+                continue
+            lost = future.exception()
+            if isinstance(lost, dask.scheduler.KilledWorker) and not alone:
+                suspects.append(task)
             else:
-                lost = future.exception()
                 yield task, (_failed(task, type(lost).__name__, f"lost on the cluster: {lost}"), False)
