@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from kaname.report import style
 
@@ -41,7 +41,7 @@ def magnitude_time(events: pd.DataFrame) -> Figure:
             events.loc[~known, "time"], np.full((~known).sum(), floor), "|", color=style.MUTED, ms=9, mew=1.2,
             gid="no-magnitude", label=f"no magnitude ({(~known).sum()})", clip_on=False,
         )  # fmt: skip
-        axes.legend(loc="upper left")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
     axes.set_ylim(bottom=floor)
     axes.set_ylabel("Magnitude")
     if not len(magnitude):
@@ -73,7 +73,7 @@ def magnitude_time(events: pd.DataFrame) -> Figure:
 def magnitude_frequency(events: pd.DataFrame) -> Figure:
     """Draw the number of events per magnitude bin of 0.1 and the number at or above each magnitude.
 
-    The dashed line has the slope b = 1, for the eye; no b-value is fitted here.
+    From 20 events on a dashed line shows the slope b = 1, for the eye; no b-value is fitted here.
     """
     figure = style.new_figure(style.HALF_WIDTH_IN, 3.4)
     axes = figure.add_subplot(gid="magnitude-frequency")
@@ -85,7 +85,7 @@ def magnitude_frequency(events: pd.DataFrame) -> Figure:
     axes.bar(centre, count, width=BIN * 0.9, color="#b8cfe0", label="in bins of 0.1", gid="counts")
     above = np.cumsum(count[::-1])[::-1]
     axes.plot(centre, above, "o", ms=3.5, color=style.INK, label="at or above M", gid="cumulative")
-    if centre[-1] - centre[0] >= 0.5:
+    if len(magnitude) >= 20 and centre[-1] - centre[0] >= 0.5:
         peak = centre[int(count.argmax())]
         line = np.array([peak, peak + np.log10(max(above[int(count.argmax())], 2)) + 0.1])
         axes.plot(
@@ -99,7 +99,9 @@ def magnitude_frequency(events: pd.DataFrame) -> Figure:
     axes.set_yscale("log")
     axes.set_ylim(0.7, max(len(magnitude) * 1.8, 3))
     axes.set_xlim(centre[0] - 0.3, max(centre[-1] + 0.3, centre[0] + 0.7))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if len(magnitude) < 100 else (1,)))
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("Magnitude")
     axes.set_ylabel("Number of events")
     axes.legend(loc="upper right")

@@ -213,7 +213,7 @@ class CatalogueReport:
             catalogue.magnitude_frequency(self.events),
             f"Magnitude-frequency distribution of {n} events.",
             "Number of events per magnitude bin (bars) and at or above each magnitude (dots). "
-            "The dashed line is for the eye: no b-value is fitted.",
+            "A dashed line, where there is one, is for the eye: no b-value is fitted.",
         )
         yield picture(
             catalogue.residuals(self.arrivals),

@@ -107,7 +107,7 @@ def reference_table(events: pd.DataFrame, references: Sequence[Reference], link:
         numbers("M", "magnitude", 1, "magnitude"),
         Column("Ours", "our event nearest in time, within 10 s", matched),
         numbers("Δ time s", "time_difference_s", 2, difference),
-        numbers("Δ epicentre km", "distance_km", 2, "distance between the epicentres"),
+        numbers("Δ km", "distance_km", 2, "distance between the epicentres"),
         numbers("Δ depth km", "depth_difference_km", 2, difference),
         numbers("Δ M", "magnitude_difference", 2, difference),
     ]  # fmt: skip
