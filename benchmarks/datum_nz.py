@@ -32,10 +32,10 @@ def folder() -> Path:
 
 
 def published(case: Path) -> pd.DataFrame:
-    """Computed travel times: ``event_id``, ``phase``, ``distance_km``, ``depth_km``, ``elevation_km``, ``time_s``.
+    """Return the computed travel times of all arrivals with a residual.
 
-    Only arrivals with a residual are returned; distances follow from the coordinates, which have more digits
-    than the distances of the files.
+    Columns: ``event_id``, ``phase``, ``distance_km``, ``depth_km``, ``elevation_km``, ``time_s``. Distances
+    follow from the coordinates, which have more digits than the distances of the files.
     """
     read = read_events(sorted((case / "REA").iterdir()))
     stations = read_stations(case / "STATION0.HYP")
@@ -88,55 +88,59 @@ class HalfSpace:
         return np.asarray(slowness * np.hypot(times["distance_km"], below_km), dtype=float)
 
 
-def fit(times: pd.DataFrame) -> HalfSpace:
-    """Fit speed, ratio, datum and elevation factor by the sum of absolute misfits (smoothed)."""
+def fit(times: pd.DataFrame, *, datum_km: float | None = None) -> HalfSpace:
+    """Fit speed, ratio, elevation factor and, unless it is given, datum; large misfits count little."""
+
+    def space(values: Floats) -> HalfSpace:
+        vp_km_s, vp_vs, factor, *datum = map(float, values)
+        return HalfSpace(vp_km_s, vp_vs, datum[0] if datum else float(datum_km or 0.0), factor)
 
     def residual(values: Floats) -> Floats:
-        return misfits(times, HalfSpace(*values).times(times))
+        return misfits(times, space(values).times(times))
 
-    start = np.array([6.0, 1.7, 0.0, 1.0])
-    return HalfSpace(*map(float, least_squares(residual, start, loss="soft_l1", f_scale=0.005).x))
+    start = [6.0, 1.7, 1.0] if datum_km is not None else [6.0, 1.7, 1.0, 0.0]
+    return space(least_squares(residual, start, loss="soft_l1", f_scale=0.005).x)
 
 
-def layered(times: pd.DataFrame, model: VelocityModel) -> Floats:
-    """Return travel times [s] through ``model``, depths counted from sea level and sensors at their elevation."""
+def layered(times: pd.DataFrame, model: VelocityModel, *, top_km: float) -> Floats:
+    """Return travel times [s] through ``model`` with depth zero ``top_km`` above sea level."""
     computed = np.zeros(len(times))
     phases: tuple[Phase, ...] = ("P", "S")
     for phase in phases:
-        for elevation, rows in times.groupby("elevation_km"):
+        for elevation, rows in times[times["phase"] == phase].groupby("elevation_km"):
             table = TravelTimeTable.build(
                 model,
                 phase=phase,
-                sensor_depth_km=-float(elevation),
+                sensor_depth_km=top_km - float(elevation),
                 max_distance_km=150.0,
                 min_depth_km=-5.0,
                 max_depth_km=40.0,
             )
-            here = (rows["phase"] == phase).to_numpy()
-            where = times.index.get_indexer(rows.index[here])
-            computed[where] = table.time(rows["distance_km"][here], rows["depth_km"][here])
+            where = times.index.get_indexer(rows.index)
+            computed[where] = table.time(rows["distance_km"], rows["depth_km"])
     return computed
 
 
 def main() -> None:
-    """Print the fit and what the file's own layers give."""
+    """Print how well models explain the published times."""
     times = published(folder())
-    best = fit(times)
     model = VelocityModel.read(folder() / "STATION0.HYP")
     highest = read_stations(folder() / "STATION0.HYP").table["elevation_m"].max()
-    print(f"{len(times)} published travel times of {times['event_id'].nunique()} solutions")
-    print("| travel times | median absolute misfit [ms] |\n|---|---|")
-    print(f"| fitted half-space | {1e3 * np.median(np.abs(misfits(times, best.times(times)))):.1f} |")
-    sea = misfits(times, layered(times, model))
-    print(f"| layers of STATION0.HYP, depths from sea level | {1e3 * np.median(np.abs(sea)):.1f} |")
-    lowered = times.assign(depth_km=times["depth_km"] - best.datum_km)
-    raised = misfits(times, layered(lowered, model))
-    print(f"| layers of STATION0.HYP, depths from the fitted datum | {1e3 * np.median(np.abs(raised)):.1f} |")
-    print(
-        f"half-space: vp {best.vp_km_s:.2f} km/s, vp/vs {best.vp_vs:.2f}, depth zero {best.datum_km:.2f} km "
-        f"above sea level, elevations counted {best.elevation_factor:.2f} times; "
-        f"highest station of the file {highest:.0f} m"
-    )
+    print(f"{len(times)} published travel times of {times['event_id'].nunique()} solutions; ", end="")
+    print(f"highest station of the file {highest:.0f} m\n")
+    print("| model | depth zero above sea level [km] | median absolute misfit [ms] |\n|---|---|---|")
+    for top_km in (0.0, highest / 1e3):
+        misfit = np.median(np.abs(misfits(times, layered(times, model, top_km=top_km))))
+        print(f"| layers of STATION0.HYP | {top_km:.2f} | {1e3 * misfit:.1f} |")
+    for datum_km in (0.0, 1.2, 2.0, None):
+        best = fit(times, datum_km=datum_km)
+        misfit = np.median(np.abs(misfits(times, best.times(times))))
+        how = " (free)" if datum_km is None else ""
+        print(
+            f"| half-space, vp {best.vp_km_s:.2f} km/s, vp/vs {best.vp_vs:.2f}, elevations counted "
+            f"{best.elevation_factor:.2f} times | {best.datum_km:.2f}{how} "
+            f"| {1e3 * misfit:.1f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def distinct(events: pd.DataFrame, *, within_s: float = 3.0) -> NDArray[np.intp]
 
 
 def preferred(solutions: pd.DataFrame, *, within_s: float = 3.0) -> pd.DataFrame:
-    """Return one solution of each earthquake, the one with the most phases (then the first by name), by time."""
+    """Return one solution of each earthquake by time: that with the most phases, then the first by name."""
     ranked = solutions.assign(
         group=distinct(solutions, within_s=within_s), phases=solutions["n_p"] + solutions["n_s"]
     ).sort_values(["phases", "event_id"], ascending=[False, True])
