@@ -15,10 +15,12 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 
-from kaname.automation.locate import locate
+from kaname.automation.locate import LocateSettings, locate
 from kaname.core.geo import LocalFrame, distance_azimuth
 from kaname.earth.traveltime import TravelTimeTable, travel_time
 from kaname.earth.velocity import VelocityModel, named_model
+
+DEFAULTS = LocateSettings()
 
 
 def network(
@@ -58,7 +60,13 @@ def network(
             )
             read = rng.random(exact.shape) < (1.0 if phase == "P" else s_share)
             stated = rng.choice([0.03, 0.06, 0.12, 0.25], exact.shape)
-            error = noise * np.sqrt(stated**2 + 0.05**2 + (0.02 * exact) ** 2) * rng.normal(size=exact.shape)
+            error = (
+                noise
+                * np.sqrt(
+                    stated**2 + DEFAULTS.model_error_s**2 + (DEFAULTS.model_error_fraction * exact) ** 2
+                )
+                * rng.normal(size=exact.shape)
+            )
             wrong = rng.random(exact.shape) < outliers
             error += wrong * rng.choice([-1, 1], exact.shape) * rng.uniform(2, 8, exact.shape)
             for k, i in zip(*np.nonzero(read)):

@@ -26,6 +26,8 @@ from kaname.earth.traveltime import travel_time
 from kaname.earth.velocity import VelocityModel, named_model
 
 MODEL = named_model("scak")
+DEFAULTS = LocateSettings()
+"""The errors that the synthetic times are given are those that the location expects."""
 
 
 class Synthetic(NamedTuple):
@@ -64,7 +66,8 @@ def synthetic(
                 if phase == "S" and rng.random() > s_share:
                     continue
                 stated = rng.choice([0.03, 0.06, 0.12, 0.25])
-                total = noise * np.hypot(np.hypot(stated, 0.05), 0.02 * time[k, i])
+                error = np.hypot(DEFAULTS.model_error_s, DEFAULTS.model_error_fraction * time[k, i])
+                total = noise * np.hypot(stated, error)
                 seconds = time[k, i] + delay[phase][i] + rng.normal() * total
                 if rng.random() < outliers:
                     seconds += rng.choice([-1, 1]) * rng.uniform(2, 8)

@@ -49,7 +49,7 @@ class LocateSettings(Settings):
         None, ge=-10, description="top of the search below sea level [km]; unset: the highest station"
     )
     maximum_depth_km: float = Field(100.0, gt=0, le=750, description="bottom of the search [km]")
-    model_error_s: float = Field(0.05, ge=0, description="standard error of travel times at no distance [s]")
+    model_error_s: float = Field(0.1, ge=0, description="standard error of travel times at no distance [s]")
     model_error_fraction: float = Field(
         0.02, ge=0, lt=1, description="standard error of travel times as a share of them; added in squares"
     )
