@@ -65,7 +65,7 @@ def execute(
     label
         What the progress bar says.
     workers
-        Processes to use; 1 runs in this process.
+        Processes to use; 1 runs in this process, and so does a task that is the only one.
     cluster
         Address of a Dask scheduler, such as ``tcp://host:8786``, in place of local processes. Its workers
         must have this version of Kaname and see the same files.
@@ -86,22 +86,22 @@ def execute(
     with progress(label, len(tasks)) as advance:
         pending = []
         for task in tasks:
-            output = store.get(task.key) if store else None
+            output = None if store is None else store.get(task.key)
             if output is None:
                 pending.append(task)
             else:
                 yield task, output
                 advance(1)
-        if store and len(pending) < len(tasks):
+        if len(pending) < len(tasks):
             log.info("%s: %d of %d finished by an earlier run", label, len(tasks) - len(pending), len(tasks))
         if cluster:
             results = _on_cluster(function, pending, cluster)
-        elif workers == 1 or len(pending) < 2:
+        elif workers == 1 or len(tasks) < 2:
             results = ((t, _call(function, t)) for t in pending)
         else:
             results = _in_processes(function, pending, min(workers, len(pending)))
         for task, (output, finished) in results:
-            if store and finished:
+            if store is not None and finished:
                 store.put(task.key, output)
             yield task, output
             advance(1)

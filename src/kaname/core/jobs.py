@@ -57,7 +57,10 @@ class JobStore:
             if not self._db.execute("SELECT 1 FROM task WHERE key = ?", (key,)).fetchone():
                 return None
             rows = self._db.execute("SELECT name, frame FROM output WHERE key = ?", (key,)).fetchall()
-        return {name: pa.ipc.open_stream(blob).read_pandas() for name, blob in rows}
+            try:
+                return {name: pa.ipc.open_stream(blob).read_pandas() for name, blob in rows}
+            except pa.ArrowInvalid as error:
+                raise OSError(f"output {key} is damaged: {error}") from error
 
     def put(self, key: str, output: TaskOutput) -> None:
         """Store the output of a finished task, replacing what an earlier run left under its key."""
