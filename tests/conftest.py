@@ -27,8 +27,11 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def dask_cluster() -> Iterator[str]:
     """Address of a real Dask scheduler with two worker processes on this machine."""
+    import dask
     from distributed import LocalCluster
 
+    # One lost worker is enough to suspect a task; by default it takes four, and as many new workers.
+    dask.config.set({"distributed.scheduler.allowed-failures": 0})
     with LocalCluster(
         n_workers=2,
         threads_per_worker=1,

@@ -211,11 +211,12 @@ def _on_cluster(function: Function, tasks: Sequence[Task], address: str) -> Iter
                 completed.add(future)
             future = next(completed)
             task = running.pop(future)
-            if future.status == "finished":
-                yield task, future.result()
-                continue
-            lost = future.exception()
-            if isinstance(lost, dask.scheduler.KilledWorker) and not alone:
-                suspects.append(task)
-            else:
-                yield task, (_failed(task, type(lost).__name__, f"lost on the cluster: {lost}"), False)
+            try:
+                outcome = future.result()
+            except Exception as error:  # a task never raises: this one was lost with its worker
+                log.debug("task %s", task.subject, exc_info=True)
+                if not alone:
+                    suspects.append(task)
+                    continue
+                outcome = _failed(task, type(error).__name__, f"lost on the cluster: {error}"), False
+            yield task, outcome
