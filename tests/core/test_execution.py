@@ -82,9 +82,7 @@ def test_a_task_that_kills_its_process_is_told_from_the_others(elsewhere):
 
 def test_a_task_that_leaves_its_process_is_told_from_the_others():
     moods = ["exit", "", "exit", ""]
-    outputs = run(
-        work.moody, [Task(f"{i}", f"task {i}", (i, how)) for i, how in enumerate(moods)], workers=2
-    )
+    outputs = run(work.moody, [Task(f"{i}", f"task {i}", (i, how)) for i, how in enumerate(moods)], workers=2)
     assert {k: row["error"] for k, row in failures(outputs).items()} == dict.fromkeys("02", "ProcessKilled")
 
 

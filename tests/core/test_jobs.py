@@ -152,5 +152,3 @@ def test_a_damaged_output_is_one_clear_error(store):
         database.execute("UPDATE output SET frame = x'00'")
     with pytest.raises(StorageError, match="cannot read the job store"):
         store.get("a")
-
-

@@ -1,4 +1,4 @@
-"""Provenance: stable hashes, inputs that can be checked with other programs, and a file that is whole or not there."""
+"""Provenance: stable hashes, inputs that others can check, and a file that is whole or not there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ from kaname.core.provenance import digest, inputs_of, software, write_json
 
 def test_a_digest_tells_values_apart_and_not_the_order_of_keys():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
-    different = [digest(1), digest("1"), digest(1.5), digest([1]), digest(1, 2), digest([1, 2]), digest("a", "b")]
+    different = [
+        digest(1),
+        digest("1"),
+        digest(1.5),
+        digest([1]),
+        digest(1, 2),
+        digest([1, 2]),
+        digest("a", "b"),
+    ]
     assert len(set(different)) == len(different)
     assert digest(np.datetime64("2020-01-01", "ns")) != digest(np.datetime64("2020-01-02", "ns"))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kaname.archive.store import Archive, is_archive
-from kaname.core.errors import KanameError, NotFoundError
+from kaname.core.errors import KanameError, NotFoundError, StorageError
 from kaname.core.execution import Task, execute
 from kaname.core.jobs import JobStore, TaskOutput
 from kaname.core.provenance import digest
@@ -76,7 +76,8 @@ def resolve_paths(data: Iterable[str | Path]) -> tuple[list[Path], list[Path]]:
 def _below(folder: Path) -> Iterable[Path]:
     for path in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden:
+        # A link that leads nowhere is a file that cannot be read, and is listed as such.
+        if not hidden and (path.is_file() or (path.is_symlink() and not path.exists())):
             yield path
 
 
@@ -84,6 +85,11 @@ def survey_file(path: Path) -> TaskOutput:
     """Return the ``spans`` of one file, and the ``failures`` of what in it cannot be read.
 
     Of miniSEED only the record headers are read; other formats are read whole.
+
+    Raises
+    ------
+    StorageError
+        When the system refuses to read the file.
     """
     read = WaveformRead()
     spans: list[tuple[str, np.datetime64, np.datetime64, float]] = []
@@ -96,7 +102,9 @@ def survey_file(path: Path) -> TaskOutput:
             spans = [(s.id, s.start, s.following, s.sampling_rate) for s in sections(records)]
             for message in describe_faults(records):
                 read.fail(path, message)
-    except (KanameError, OSError) as error:
+    except OSError as error:  # it may be readable by the next run: no finished work
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+    except KanameError as error:
         read.fail(path, error)
     stamp = stamp_of(path)
     rows = [{**dict(zip(SPANS.names, span)), "path": str(path), "stamp": stamp} for span in spans]
@@ -121,8 +129,11 @@ def _is_miniseed(path: Path) -> bool:
 
 
 def stamp_of(path: Path) -> str:
-    """Return what changes when a file does: its size and modification time."""
-    stat = path.stat()
+    """Return what changes when a file does: its size and modification time; empty when there are none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return ""  # a link that leads nowhere; reading it says what is wrong
     return f"{stat.st_size}:{stat.st_mtime_ns}"
 
 

@@ -22,7 +22,7 @@ from kaname.automation.pick.stationday import HEALTH
 from kaname.automation.refine import REJECTED
 from kaname.core import tables
 from kaname.core.config import Settings as BaseSettings
-from kaname.core.errors import ExitCode
+from kaname.core.errors import ExitCode, StorageError
 from kaname.core.jobs import JobStore
 from kaname.core.provenance import inputs_of, software, write_json
 from kaname.core.time import add_seconds, isoformat
@@ -115,7 +115,10 @@ def run(request: Request) -> Outcome:
     """
     started = datetime.now(UTC)
     work = request.out / WORK
-    work.mkdir(parents=True, exist_ok=True)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {work}: {error.strerror or error}") from error
     with exclusive(work / "lock", wait_s=0), JobStore(work / "jobs.sqlite") as store:
         stations = read_stations(request.stations)
         model = velocity_model(request.model or request.settings.velocity_model)
