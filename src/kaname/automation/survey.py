@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from kaname.core.errors import InputError
 from kaname.core.waveform import sensor_of
 
 DAY = np.timedelta64(86_400_000_000_000, "ns")
@@ -60,7 +61,14 @@ def station_days(
         In order of time, network and station.
     unused
         Channels that are never used, with the reason.
+
+    Raises
+    ------
+    InputError
+        When ``start`` is not before ``end``.
     """
+    if start is not None and end is not None and start >= end:
+        raise InputError(f"the time wanted is empty: start {start} is not before end {end}")
     unused: dict[str, str] = {}
     usable = []
     for identifier, rate in spans.groupby("id")["sampling_rate"].max().items():
