@@ -130,9 +130,10 @@ def _candidates(
     depth_km = events["depth_km"].to_numpy()
     origin = events["time"].to_numpy("datetime64[ns]").astype(np.int64) / NS_PER_S
     ids = events["event_id"].to_numpy()
-    found = []
+    found: list[tuple[Any, ...]] = []
     timetables: dict[tuple[Phase, float], TravelTimeTable] = {}
-    for (network, station), own in picks.groupby(["network", "station"], sort=True):
+    sought = picks if len(events) else picks.iloc[:0]
+    for (network, station), own in sought.groupby(["network", "station"], sort=True):
         first = own.iloc[0]
         try:
             place = known.at(str(network), str(station), first["location"], first["time"].to_datetime64())
