@@ -27,6 +27,8 @@ def prepare(folder: Path) -> list[Path]:
     lines = []
     for section, values in settings_of_four_stations().items():
         lines += [f"[{section}]", *(f"{key} = {value}" for key, value in values.items())]
+    # Drawing the records of every event would take most of the time of these tests.
+    lines += ["[report]", "event_sections = 1"]
     (folder / "input" / CONFIG).write_text("\n".join(lines) + "\n")
     return waveforms
 
