@@ -14,8 +14,8 @@ with distance. Breadth ``k`` and exponent ``m`` follow from the number of arriva
 
 The second product is the prior: earthquakes are everywhere equally likely, but to be in the data they must
 have been recorded. With a Gutenberg-Richter slope of 1 and amplitudes that fall as ``R^-d``, the number of
-those that reach the sensors falls as ``R^-d`` too (``R`` is kept above 1 km). It matters where the arrivals
-themselves say little, which four or five of them may.
+those that reach the sensors falls as ``R^-d`` too. ``R`` is the distance of the epicentre at 10 km depth: depth
+itself is left to the arrivals. It matters where these say little, which four or five of them may.
 
 The search goes level by level: every cell that may hold a noticeable part of the probability is split in
 eight, the rest is left (Lomax & Curtis 2001 split one cell at a time, in order of probability). A large cell
@@ -36,6 +36,8 @@ Floats = NDArray[np.float64]
 
 LOG_RANGE = 7.0
 """Cells whose log likelihood lies this far below the best are left out (0.3 % of a normal posterior)."""
+PRIOR_CORE_KM2 = 100.0
+"""Square of the depth at which the prior takes an event to be, whatever its depth."""
 COARSE_RANGE = 0.5
 """The same for ``k ln S`` in large cells: the cell of the best place need not be the best cell."""
 SPREAD = 40.0
@@ -167,7 +169,8 @@ def residuals(
             pull[a, p] = inverse
             widened[p] += cell * inverse
             growth[p] *= own * inverse
-            far2[p] *= straight2[p] + 1.0
+            dz = points[p, 2] - obs.depth[a]
+            far2[p] *= straight2[p] - dz * dz + PRIOR_CORE_KM2
         # One logarithm for many factors, before they leave the range of floats.
         if a % 16 == 15 or a == n - 1:
             for p in range(m):
