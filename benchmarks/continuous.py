@@ -1,8 +1,8 @@
 """Continuous records of any length, generated from real noise, with real earthquakes pasted in.
 
-The source is the four-station record that ObsPy carries (Unterhaching, 2010-05-27). The noise is Gaussian with
-the spectrum of its quiet stretches; the events are its three clear ones, cut from all stations alike and pasted
-at known times with random size, so delays between stations and waveforms are real. What comes out is
+The source is the four-station record that ObsPy carries (Unterhaching, 2010-05-27). The noise is Gaussian
+with the spectrum of its quiet stretches; the events are its three clear ones, cut from all stations alike and
+pasted at known times with random size, so delays between stations and waveforms are real. What comes out is
 synthetic: real noise has trains, footsteps and dropouts that this has not.
 """
 

@@ -18,7 +18,7 @@ ORIGIN = np.datetime64("2020-01-01T00:00:00", "ns")
 def _network(
     truth: np.ndarray, terms: np.ndarray, *, calibrated: np.ndarray, noise: float = 0.1, seen: float = 1.0
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Amplitude]]:
-    """Events at 8 km depth recorded by a ring of stations, amplitudes exactly as the scale says plus noise."""
+    """Events at 8 km depth, a ring of stations, amplitudes as the scale says plus noise."""
     random = np.random.default_rng(4)
     settings = MagnitudeSettings()
     events, arrivals, amplitudes = [], [], []

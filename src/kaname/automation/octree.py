@@ -14,8 +14,8 @@ with distance. Breadth ``k`` and exponent ``m`` follow from the number of arriva
 
 The second product is the prior: earthquakes are everywhere equally likely, but to be in the data they must
 have been recorded. With a Gutenberg-Richter slope of 1 and amplitudes that fall as ``R^-d``, the number of
-those that reach the sensors falls as ``R^-d`` too. ``R`` is the distance of the epicentre at 10 km depth: depth
-itself is left to the arrivals. It matters where these say little, which four or five of them may.
+those that reach the sensors falls as ``R^-d`` too. ``R`` is the distance of the epicentre at 10 km depth:
+depth itself is left to the arrivals. It matters where these say little, which four or five of them may.
 
 The search goes level by level: every cell that may hold a noticeable part of the probability is split in
 eight, the rest is left (Lomax & Curtis 2001 split one cell at a time, in order of probability). A large cell

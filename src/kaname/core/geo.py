@@ -19,8 +19,7 @@ def distance_azimuth(
     from pyproj import Geod
 
     lat1, lon1, lat2, lon2 = (
-        np.array(a, dtype=float)
-        for a in np.broadcast_arrays(latitude, longitude, to_latitude, to_longitude)
+        np.array(a, dtype=float) for a in np.broadcast_arrays(latitude, longitude, to_latitude, to_longitude)
     )
     azimuth, _, distance_m = Geod(ellps="WGS84").inv(lon1, lat1, lon2, lat2)
     return np.asarray(distance_m) / 1000.0, np.asarray(azimuth) % 360.0
