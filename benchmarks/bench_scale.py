@@ -123,7 +123,7 @@ def report(station_hours: float, events_per_hour: float) -> None:
         print(f"    {against_truth(two, truth)}")
         line("the same command again", run(*words(two), "--workers", "2")[0])
         with LocalCluster(
-            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0"
         ) as dask:
             line(
                 "Dask cluster of two workers",

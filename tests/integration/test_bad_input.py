@@ -92,7 +92,7 @@ def one_line(told: str) -> str:
     """Assert that a message is one, and no traceback."""
     assert "Traceback" not in told
     assert told.startswith("kaname: ")
-    assert told.count("kaname: ") == 1
+    assert sum(line.startswith("kaname: ") for line in told.splitlines()) == 1
     return told
 
 
