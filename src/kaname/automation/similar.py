@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ class SimilaritySettings(Settings):
     before_s: float = Field(0.3, ge=0, description="seconds of template before the P onset [s]")
     length_s: float = Field(4.0, gt=0, description="shortest template; S is always included [s]")
     minimum_correlation: float = Field(
-        0.15, gt=0, lt=1, description="least network correlation for a new event"
+        0.1, gt=0, lt=1, description="least network correlation for a new event"
     )
     minimum_mad: float = Field(
         10.0, gt=0, description="least network correlation for a new event, in median absolute deviations"
@@ -175,8 +176,9 @@ def scan(
 ) -> pd.DataFrame:
     """Slide templates over the records and return the peaks of their network correlations.
 
-    The correlations of all channels, each delayed by its own offset, are averaged; a channel counts where it
-    has records, and a peak needs `SimilaritySettings.minimum_stations` of them.
+    The correlations of a station's channels, each delayed by its own offset, are averaged, and then those of
+    the stations, so that three components do not outweigh three stations. A station counts where it has
+    records, and a peak needs `SimilaritySettings.minimum_stations` of them.
 
     Returns
     -------
@@ -202,27 +204,28 @@ def _peaks_of(
 ) -> Iterator[dict[str, object]]:
     rate = settings.rate_hz
     n = max(1, round(seconds_between(start, end) * rate))
-    total, count = np.zeros(n), np.zeros(n, dtype=np.int32)
-    by_station: dict[str, NDArray[np.bool_]] = {}
-    for channel in template.channels:
-        begin = add_seconds(start, channel.offset_s)
-        station = channel.id.rsplit(".", 2)[0]
-        seen = by_station.setdefault(station, np.zeros(n, dtype=bool))
-        for block, correlator in ready[channel.id]:
-            values = correlator(channel.samples)
-            # Grid point k is origin time start + k / rate; its window starts at `begin` plus as much.
-            shift = round(-block.index(begin))
-            low, high = max(0, shift), min(n, shift + len(values))
-            if low < high:
-                total[low:high] += values[low - shift : high - shift]
-                count[low:high] += 1
-                seen[low:high] = True
-    n_station = np.sum(list(by_station.values()), axis=0)
-    usable = n_station >= settings.minimum_stations
-    if not usable.any():
-        return
-    mean = np.where(usable, total / np.maximum(count, 1), 0.0)
-    mad = max(float(np.median(np.abs(mean[usable] - np.median(mean[usable])))), 1e-6)
+    total, n_station, n_channel = np.zeros(n), np.zeros(n, np.int32), np.zeros(n, np.int32)
+    for _, channels in groupby(template.channels, key=lambda c: c.id.rsplit(".", 2)[0]):
+        own, count = np.zeros(n), np.zeros(n, np.int32)
+        for channel in channels:
+            begin = add_seconds(start, channel.offset_s)
+            for block, correlator in ready[channel.id]:
+                values = correlator(channel.samples)
+                # Grid point k is origin time start + k / rate; its window starts at `begin` plus as much.
+                shift = round(-block.index(begin))
+                low, high = max(0, shift), min(n, shift + len(values))
+                if low < high:
+                    own[low:high] += values[low - shift : high - shift]
+                    count[low:high] += 1
+        total += own / np.maximum(count, 1)
+        n_station += count > 0
+        n_channel += count
+    mean = np.where(n_station >= settings.minimum_stations, total / np.maximum(n_station, 1), 0.0)
+    # Fewer stations scatter more: each number of stations has its own median absolute deviation.
+    mad = np.full(n, np.inf)
+    for number in np.unique(n_station[n_station >= settings.minimum_stations]):
+        same = n_station == number
+        mad[same] = max(float(np.median(np.abs(mean[same] - np.median(mean[same])))), 1e-6)
     for k in _peaks(mean, 0.25 * settings.minimum_correlation, round(settings.separation_s * rate)):
         time = add_seconds(start, k / rate)
         yield {
@@ -230,9 +233,9 @@ def _peaks_of(
             "time": time,
             "first_p": add_seconds(time, template.first_p_s),
             "correlation": float(mean[k]),
-            "mad": float(mean[k] / mad),
+            "mad": float(mean[k] / mad[k]),
             "n_station": int(n_station[k]),
-            "n_channel": int(count[k]),
+            "n_channel": int(n_channel[k]),
         }
 
 
