@@ -42,7 +42,8 @@ def test_the_known_events_and_the_weak_one_are_found_and_nothing_else(demo):
 def test_the_weak_event_carries_its_evidence(demo):
     events = table(demo, "events")
     weak = events.iloc[(events["time"] - WEAK).abs().argmin()]
-    assert weak["similarity"] > 0.3
+    # The highest chance peak of all templates in these four minutes is 0.195.
+    assert weak["similarity"] > 0.2
     assert weak["similar_to"] in set(events["event_id"]) - {weak["event_id"]}
 
 
