@@ -85,7 +85,7 @@ def _npz(root: Path, table: str, sub: str, source: str) -> list[Record]:
 
 
 def nz(root: Path) -> list[Record]:
-    """Alpine Fault events, on the clock of the waveforms (see `event_offsets`)."""
+    """Alpine Fault events, on the clock of the waveforms (see `clock_offset`)."""
     import obspy
     from obspy.io.nordic.core import read_nordic, readwavename
 
@@ -104,40 +104,32 @@ def nz(root: Path) -> list[Record]:
                 if pick.waveform_id.station_code == station and pick.phase_hint in ("P", "S"):
                     labels.setdefault(pick.phase_hint, []).append(as_time(pick.time))
             wave = max(align(blocks), key=lambda b: (b.n_channel, b.n_sample))
-            out.append(Record("nz", f"{path.name} {sensor}", f"{key} {path.name}", wave, labels))
-    offsets = event_offsets(out)
-    shifted = []
-    for r in out:
-        shift = np.timedelta64(round(offsets[r.event] * NS_PER_S), "ns")
-        labels = {p: [t + shift for t in times] for p, times in r.labels.items()}
-        shifted.append(replace(r, event=r.event[:15], labels=labels))
-    return shifted
+            out.append(Record("nz", f"{path.name} {sensor}", key, wave, labels))
+    offset = clock_offset([r for r in out if not r.reporting])
+    shift = np.timedelta64(round(offset * NS_PER_S), "ns")
+    return [replace(r, labels={p: [t + shift for t in ts] for p, ts in r.labels.items()}) for r in out]
 
 
-def event_offsets(records: list[Record]) -> dict[str, float]:
-    """Seconds by which the waveforms' clock is ahead of the analyst's, per event.
+def clock_offset(records: list[Record]) -> float:
+    """Seconds by which the waveforms' clock is ahead of the analysts', one constant for a data set.
 
-    In these files all phases of an event are early by one constant: 0.12 s in most, -0.6 s in two of three
-    S-files of one event whose samples and header times agree to the nanosecond. The constant moves the
-    origin time and nothing else. It is taken where most labels within 1 s have a strong onset; events with
-    fewer than three such labels get the median of the others.
+    It is taken where most labels of all records within 1 s have a strong onset. One constant per event would
+    not do: where two earthquakes follow one another within a second, the onsets of either fit the labels.
     """
     grid = np.arange(-1.0, 1.0, 0.01)
     step = OnsetStep(threshold_db=5.0, warmup_s=5.0)
-    hits: dict[str, list[np.ndarray]] = defaultdict(list)
+    hits = np.zeros_like(grid)
     for r in records:
-        onsets = list(run(step, [r.wave]))
+        onsets = list(run(step, [r.wave])) if r.labels else []
         for phase, times in r.labels.items():
             measured = [(o, measure(o, phase)) for o in onsets]
             found = [o.at(m.sample) for o, m in measured if m is not None]
             for label in times:
                 gaps = [seconds_between(label, t) for t in found]
                 near = [np.abs(grid - g) for g in gaps if abs(g) < 1.5]
-                hits[r.event].append(np.exp(-0.5 * (np.min(near, axis=0) / 0.03) ** 2) if near else 0 * grid)
-    best = {e: np.sum(h, axis=0) for e, h in hits.items()}
-    sure = {e: float(grid[h.argmax()]) for e, h in best.items() if h.max() > 3}
-    middle = float(np.median(list(sure.values())))
-    return {r.event: sure.get(r.event, middle) for r in records}
+                if near:
+                    hits += np.exp(-0.5 * (np.min(near, axis=0) / 0.03) ** 2)
+    return float(grid[hits.argmax()])
 
 
 def all_records() -> list[Record]:
