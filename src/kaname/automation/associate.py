@@ -33,7 +33,7 @@ class AssociateSettings(Settings):
     minimum_s: int = Field(0, ge=0, description="least number of S picks")
     minimum_stations: int = Field(4, ge=2, description="least number of stations with a pick")
     sure_probability: float = Field(
-        0.7,
+        0.9,
         ge=0,
         le=1,
         description="picks at least this probable are associated first, the others from what is left",

@@ -226,6 +226,8 @@ def find_events(
             gathered = gather(
                 events, arrivals, free, place, model, settings.refine, single=single, cache=cache
             )
+            if _same(gathered, arrivals):
+                break
             events, arrivals = _locate(gathered, place, model, settings, engine, failures)
         found.append((events, arrivals))
         free = free[~free["pick_id"].isin(arrivals["pick_id"])].reset_index(drop=True)
@@ -237,6 +239,12 @@ def find_events(
         settings.refine,
     )
     return Located(verdict.events, verdict.arrivals, verdict.rejected, failures)
+
+
+def _same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Tell whether two tables tie the same picks to the same events as the same phases."""
+    keys = ["event_id", "pick_id", "phase"]
+    return set(one[keys].itertuples(index=False)) == set(other[keys].itertuples(index=False))
 
 
 def _associated(

@@ -34,7 +34,11 @@ class RefineSettings(Settings):
         0.03, ge=0, lt=1, description="further misfit allowed, share of the travel time"
     )
     relabel: bool = Field(True, description="take a P pick at the time of S for S where the station has none")
-    rounds: int = Field(2, ge=0, description="how often picks are gathered and the event located anew")
+    rounds: int = Field(
+        6,
+        ge=0,
+        description="how often at most picks are gathered and events located anew, until nothing changes",
+    )
     minimum_used: int = Field(5, ge=3, description="least number of arrivals that fit a believed event")
     minimum_stations: int = Field(4, ge=2, description="least number of stations whose arrivals fit")
     minimum_seen: float = Field(
@@ -72,8 +76,8 @@ def gather(
 ) -> pd.DataFrame:
     """Return the arrivals of located events with the picks that fit them added, ready to locate anew.
 
-    All picks are weighed anew, those of the last round included: each goes to the event it fits best in
-    the order of misfit and improbability together, and a station gets one arrival of each phase.
+    All picks are weighed anew, those of the last round included. Larger events choose first; each takes of
+    every station and phase the pick that fits it best, by misfit and improbability together.
 
     Parameters
     ----------
@@ -100,7 +104,11 @@ def gather(
     used: set[str] = set()
     chosen = []
     candidates = _candidates(located, picks, stations, model, settings, single, cache)
-    for row in candidates.sort_values(["cost", "event_id", "pick_id"], kind="stable").itertuples():
+    # An event torn in two, or a chance one in its coda, must not take picks from the larger: that goes first.
+    size = arrivals[arrivals["weight"] >= LEAST_WEIGHT].groupby("event_id").size()
+    candidates["rank"] = -candidates["event_id"].map(size).fillna(0)
+    order = ["rank", "event_id", "cost", "pick_id"]
+    for row in candidates.sort_values(order, kind="stable").itertuples():
         place = (row.event_id, row.network, row.station, row.as_phase)
         if row.pick_id not in used and place not in taken:
             used.add(row.pick_id)
