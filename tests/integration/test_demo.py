@@ -133,8 +133,9 @@ def test_a_second_run_does_nothing_twice_and_gives_the_same(demo, tmp_path, monk
     def must_not(*_, **__):
         raise AssertionError("finished work was done again")
 
-    for step in ("pick_station_day", "_associate", "_locate_task", "_amplitudes", "_scan"):
+    for step in ("pick_station_day", "_associate", "_locate_task", "_amplitudes"):
         monkeypatch.setattr(catalogue, step, must_not)
+    monkeypatch.setattr("kaname.automation.compare._scan", must_not)
     monkeypatch.setattr("kaname.archive.records.survey_file", must_not)
     assert main(["demo", "--out", str(demo), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["events"] == 4

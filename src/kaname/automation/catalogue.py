@@ -14,21 +14,21 @@ from pydantic import Field
 
 from kaname import __version__
 from kaname.archive.records import Records
-from kaname.automation import similar
-from kaname.automation.associate import AssociateSettings, associate, event_identifier
+from kaname.automation.associate import AssociateSettings, associate
+from kaname.automation.compare import compare_events
 from kaname.automation.locate import LocateSettings, locate
 from kaname.automation.magnitude import Amplitude, MagnitudeSettings, magnitudes, measure
 from kaname.automation.pick.classical import ClassicalSettings
 from kaname.automation.pick.stationday import HEALTH, LEAD_S, TAIL_S, merge, pick_station_day
 from kaname.automation.refine import RefineSettings, believe, gather
 from kaname.automation.similar import SimilaritySettings
-from kaname.automation.survey import StationDay, station_days
+from kaname.automation.survey import StationDay, station_days, used_channels
 from kaname.core import tables
 from kaname.core.cache import cache_folder
 from kaname.core.config import Settings
 from kaname.core.errors import KanameError, NotFoundError, StorageError
-from kaname.core.execution import Function, Task, execute
-from kaname.core.jobs import JobStore, TaskOutput
+from kaname.core.execution import Engine, Task
+from kaname.core.jobs import TaskOutput
 from kaname.core.provenance import digest
 from kaname.core.time import add_seconds
 from kaname.core.waveform import align
@@ -38,8 +38,6 @@ from kaname.formats.stations import Stations
 log = logging.getLogger("kaname")
 
 EVENTS_PER_TASK = 50
-SCAN_S = 3600
-"""Seconds of network records in one task of the similarity scan."""
 
 
 class CatalogueSettings(Settings):
@@ -79,25 +77,6 @@ class Catalogue:
     """Magnitude terms, see `kaname.automation.magnitude.magnitudes`."""
     unused: dict[str, str] = field(default_factory=dict)
     """Channels that were not used, with the reason."""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """Where the work is done and its results are kept."""
-
-    workers: int = 1
-    cluster: str | None = None
-    store: JobStore | None = None
-
-    def run(self, function: Function, tasks: Sequence[Task], label: str) -> list[TaskOutput]:
-        """Run tasks and return their outputs in the order of the tasks."""
-        outputs = {
-            task.key: output
-            for task, output in execute(
-                function, tasks, label=label, workers=self.workers, cluster=self.cluster, store=self.store
-            )
-        }
-        return [outputs[task.key] for task in tasks]
 
 
 def build(
@@ -152,7 +131,7 @@ def build(
     failures.extend(located.failures)
     sized = size_events(records, days, stations, located, settings, engine)
     failures.extend(sized.failures)
-    events = compare_events(records, days, sized.events, located.arrivals, settings, engine)
+    events = compare_events(records, days, sized.events, located.arrivals, settings.similarity, engine)
     every = tables.concat(failures, tables.FAILURES)
     return Catalogue(
         events=events,
@@ -329,7 +308,7 @@ def size_events(
     engine: Engine,
 ) -> Sized:
     """Read amplitudes of all events at the stations that saw them, and turn them into magnitudes."""
-    channels = _channels(days)
+    channels = used_channels(days)
     tasks = []
     for ids in _chunks(sorted(located.events["event_id"]), EVENTS_PER_TASK):
         events = located.events[located.events["event_id"].isin(ids)]
@@ -398,16 +377,6 @@ def _onsets(
     return out
 
 
-def _channels(days: Iterable[StationDay]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """The channels used at each station; where the sensor changed, that of the longest records."""
-    best: dict[tuple[str, str], tuple[float, tuple[str, ...]]] = {}
-    for day in days:
-        place = (day.network, day.station)
-        if place not in best or day.available_s > best[place][0]:
-            best[place] = (day.available_s, day.ids)
-    return {place: ids for place, (_, ids) in best.items()}
-
-
 def _response(stations: Stations, identifier: str, time: np.datetime64) -> Any:
     try:
         return stations.response(identifier, time)
@@ -442,96 +411,6 @@ def _amplitudes(
         "amplitudes": pd.DataFrame(rows, columns=list(Amplitude.__dataclass_fields__)),
         "failures": tables.table(failures, tables.FAILURES),
     }
-
-
-def compare_events(
-    records: Records,
-    days: Sequence[StationDay],
-    events: pd.DataFrame,
-    arrivals: pd.DataFrame,
-    settings: CatalogueSettings,
-    engine: Engine,
-) -> pd.DataFrame:
-    """Slide the best events over all records: fill in the likeness of events, add the weaker ones found."""
-    chosen = settings.similarity
-    templates = _templates(records, days, events, arrivals, chosen)
-    if not templates:
-        return events.sort_values(["time", "event_id"], ignore_index=True)
-    ids = sorted({c.id for t in templates for c in t.channels})
-    reach = max(c.offset_s + len(c.samples) / chosen.rate_hz for t in templates for c in t.channels)
-    tasks = []
-    for low, high in _windows(records.spans[records.spans["id"].isin(ids)], days):
-        part = records.part(ids, add_seconds(low, -5.0), add_seconds(high, reach + 2.0))
-        contents = [(t.event_id, t.time, [(c.id, c.offset_s) for c in t.channels]) for t in templates]
-        key = digest("similar", __version__, chosen.model_dump(), contents, low, high, part.fingerprint)
-        tasks.append(Task(key, f"similarity {low}", (part, templates, low, high, reach, chosen)))
-    outputs = engine.run(_scan, tasks, "Compare")
-    found = tables.concat((o["detections"] for o in outputs if "detections" in o), similar.DETECTIONS)
-    verdict = similar.judge(found, arrivals, chosen)
-    likeness = verdict.known.set_index("event_id")
-    filled = events.copy()
-    for column in ("similarity", "similar_to"):
-        values = filled["event_id"].map(likeness[column])
-        filled[column] = values.where(values.notna(), filled[column])
-    fresh = tables.table(similar.as_events(verdict.found, event_identifier), tables.EVENTS)
-    return tables.concat([filled, fresh], tables.EVENTS).sort_values(["time", "event_id"], ignore_index=True)
-
-
-def _templates(
-    records: Records,
-    days: Sequence[StationDay],
-    events: pd.DataFrame,
-    arrivals: pd.DataFrame,
-    settings: SimilaritySettings,
-) -> list[similar.Template]:
-    channels = _channels(days)
-    out = []
-    for event_id in similar.best_templates(events, settings) if settings.templates else ():
-        own = arrivals[arrivals["event_id"] == event_id]
-        time = events.loc[events["event_id"] == event_id, "time"].iloc[0].to_datetime64()
-        ids = sorted({i for k in set(zip(own["network"], own["station"])) for i in channels.get(k, ())})
-        last = own["time"].max().to_datetime64()
-        span = (last - time).astype(np.int64) / 1e9
-        read = records.read(ids, add_seconds(time, -5.0), add_seconds(last, span + settings.length_s + 5.0))
-        template = similar.make_template(
-            event_id, time, own, similar.prepare(read.blocks, settings), settings
-        )
-        if template is not None:
-            out.append(template)
-    return out
-
-
-def _windows(
-    spans: pd.DataFrame, days: Sequence[StationDay]
-) -> Iterable[tuple[np.datetime64, np.datetime64]]:
-    """Stretches of at most an hour, on the hour, in which there are records and work was asked for."""
-    first, last = min(d.start for d in days), max(d.end for d in days)
-    step = np.timedelta64(SCAN_S, "s")
-    hours: set[np.datetime64] = set()
-    for row in spans.itertuples():
-        hour = row.start.to_datetime64().astype("datetime64[h]").astype("datetime64[ns]")
-        while hour < row.end.to_datetime64():
-            hours.add(hour)
-            hour = hour + step
-    for hour in sorted(hours):
-        low, high = max(hour, first), min(hour + step, last)
-        if low < high:
-            yield low, high
-
-
-def _scan(
-    records: Records,
-    templates: Sequence[similar.Template],
-    start: np.datetime64,
-    end: np.datetime64,
-    reach_s: float,
-    settings: SimilaritySettings,
-) -> TaskOutput:
-    ids = sorted({c.id for t in templates for c in t.channels})
-    read = records.read(ids, add_seconds(start, -5.0), add_seconds(end, reach_s + 2.0))
-    prepared = similar.prepare(read.blocks, settings)
-    # What cannot be read here was listed when it was picked.
-    return {"detections": similar.scan(templates, start, end, prepared, settings)}
 
 
 def _hash(frame: pd.DataFrame) -> str:

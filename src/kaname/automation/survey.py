@@ -162,3 +162,13 @@ def _rank(ids: tuple[str, ...], available: dict[str, float], wanted: np.timedelt
         vertical,
         -(_BANDS.find(band) if band and band in _BANDS else len(_BANDS)),
     )
+
+
+def used_channels(days: Iterable[StationDay]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the channels used at each (network, station); where the sensor changed, the longest records'."""
+    best: dict[tuple[str, str], tuple[float, tuple[str, ...]]] = {}
+    for day in days:
+        place = (day.network, day.station)
+        if place not in best or day.available_s > best[place][0]:
+            best[place] = (day.available_s, day.ids)
+    return {place: ids for place, (_, ids) in best.items()}

@@ -16,13 +16,14 @@ from pydantic import Field
 
 from kaname.archive.lock import exclusive
 from kaname.archive.records import Records
-from kaname.automation.catalogue import Catalogue, CatalogueSettings, Engine, build
+from kaname.automation.catalogue import Catalogue, CatalogueSettings, build
 from kaname.automation.magnitude import STATION_TERMS
 from kaname.automation.pick.stationday import HEALTH
 from kaname.automation.refine import REJECTED
 from kaname.core import tables
 from kaname.core.config import Settings as BaseSettings
 from kaname.core.errors import ExitCode, StorageError
+from kaname.core.execution import Engine
 from kaname.core.jobs import JobStore
 from kaname.core.provenance import inputs_of, software, write_json
 from kaname.core.time import add_seconds, isoformat

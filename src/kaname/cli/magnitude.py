@@ -25,12 +25,13 @@ def command(
 ) -> None:
     """Measure magnitudes; write events.parquet, arrivals.parquet and station_terms.parquet."""
     from kaname.archive.records import Records
-    from kaname.automation.catalogue import Engine, Located, size_events
+    from kaname.automation.catalogue import Located, size_events
     from kaname.automation.magnitude import STATION_TERMS
     from kaname.automation.survey import station_days
     from kaname.cli._catalogue import Settings
     from kaname.core import tables
     from kaname.core.config import load_settings
+    from kaname.core.execution import Engine
     from kaname.formats.stations import read_stations
 
     settings = load_settings(Settings, config)

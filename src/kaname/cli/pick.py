@@ -27,13 +27,14 @@ def command(
 ) -> None:
     """Pick P and S onsets; write picks.parquet, health.parquet and failures.parquet."""
     from kaname.archive.records import Records
-    from kaname.automation.catalogue import Engine, pick
+    from kaname.automation.catalogue import pick
     from kaname.automation.pick.stationday import HEALTH
     from kaname.automation.survey import station_days
     from kaname.cli._catalogue import WORK, Settings
     from kaname.core import tables
     from kaname.core.config import load_settings
     from kaname.core.errors import NotFoundError
+    from kaname.core.execution import Engine
     from kaname.core.jobs import JobStore
     from kaname.core.time import as_time
 

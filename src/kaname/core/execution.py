@@ -107,6 +107,25 @@ def execute(
             advance(1)
 
 
+@dataclass(frozen=True)
+class Engine:
+    """Where the work is done and its results are kept."""
+
+    workers: int = 1
+    cluster: str | None = None
+    store: JobStore | None = None
+
+    def run(self, function: Function, tasks: Sequence[Task], label: str) -> list[TaskOutput]:
+        """Run tasks and return their outputs in the order of the tasks."""
+        outputs = {
+            task.key: output
+            for task, output in execute(
+                function, tasks, label=label, workers=self.workers, cluster=self.cluster, store=self.store
+            )
+        }
+        return [outputs[task.key] for task in tasks]
+
+
 Outcome = tuple[TaskOutput, bool]
 """Output, and whether the task finished."""
 
