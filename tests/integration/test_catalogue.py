@@ -22,10 +22,10 @@ from continuous import START, generate
 from four import catalog, first_arrivals, options, prepare, same_tables, table
 
 from kaname.archive.store import Archive
-from kaname.automation import catalogue
 from kaname.automation.associate import ASSIGNED
 from kaname.cli import main
 from kaname.core import tables
+from kaname.core.jobs import JobStore
 
 HOURS = 2.0
 SEED = 1
@@ -114,9 +114,9 @@ def test_killed_and_started_again_gives_the_same_tables(work, whole, workers, mo
     kept = finished(out)
     assert kept
     put = []
-    original = catalogue.JobStore.put
+    original = JobStore.put
     monkeypatch.setattr(
-        catalogue.JobStore, "put", lambda self, key, output: (put.append(key), original(self, key, output))
+        JobStore, "put", lambda self, key, output: (put.append(key), original(self, key, output))
     )
     assert main(arguments) == 0
     assert not kept & set(put)
