@@ -5,6 +5,7 @@ Station labels are kept as they stand; HypoDD does not part network and station.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,23 +92,16 @@ def read_stations(path: str | Path) -> pd.DataFrame:
     FormatError
         When a line cannot be read.
     """
-    source = Path(path)
-    rows = []
-    for number, words in _lines(source):
-        try:
-            rows.append(
-                {
-                    "station": words[0],
-                    "latitude": float(words[1]),
-                    "longitude": float(words[2]),
-                    "elevation_m": float(words[3]) if len(words) > 3 else np.nan,
-                }
-            )
-        except (ValueError, IndexError) as error:
-            raise FormatError(
-                f"{source}, line {number}: no line of a HypoDD station file: {error}"
-            ) from error
-    return tables.table(rows, tables.STATIONS)
+
+    def row(words: list[str]) -> dict[str, Any]:
+        return {
+            "station": words[0],
+            "latitude": float(words[1]),
+            "longitude": float(words[2]),
+            "elevation_m": float(words[3]) if len(words) > 3 else np.nan,
+        }
+
+    return tables.table(_rows(Path(path), "station", row), tables.STATIONS)
 
 
 def read_locations(path: str | Path) -> pd.DataFrame:
@@ -120,26 +114,30 @@ def read_locations(path: str | Path) -> pd.DataFrame:
     FormatError
         When a line cannot be read.
     """
-    source = Path(path)
+
+    def row(words: list[str]) -> dict[str, Any]:
+        return {
+            "event_id": words[0],
+            "latitude": float(words[1]),
+            "longitude": float(words[2]),
+            "depth_km": float(words[3]),
+            "time": _time(words[10:15], float(words[15])),
+            "magnitude": float(words[16]),
+            "method": "hypoDD",
+        }
+
+    return tables.table(_rows(Path(path), "location", row), tables.EVENTS)
+
+
+def _rows(source: Path, kind: str, row: Callable[[list[str]], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make a row of every line."""
     rows = []
     for number, words in _lines(source):
         try:
-            rows.append(
-                {
-                    "event_id": words[0],
-                    "latitude": float(words[1]),
-                    "longitude": float(words[2]),
-                    "depth_km": float(words[3]),
-                    "time": _time(words[10:15], float(words[15])),
-                    "magnitude": float(words[16]),
-                    "method": "hypoDD",
-                }
-            )
+            rows.append(row(words))
         except (ValueError, IndexError) as error:
-            raise FormatError(
-                f"{source}, line {number}: no line of a HypoDD location file: {error}"
-            ) from error
-    return tables.table(rows, tables.EVENTS)
+            raise FormatError(f"{source}, line {number}: no line of a HypoDD {kind} file: {error}") from error
+    return rows
 
 
 def _lines(source: Path) -> list[tuple[int, list[str]]]:
