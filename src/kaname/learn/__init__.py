@@ -1,0 +1,1 @@
+"""Networks, their training data and training, the weights that ship, and the engine that runs them fast."""

@@ -1,0 +1,1 @@
+"""Inference on CPU through onnxruntime: conditioning, windows, sessions, peaks. No torch."""

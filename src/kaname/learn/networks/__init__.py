@@ -1,0 +1,1 @@
+"""The networks as torch modules; they need the extra ``train``."""

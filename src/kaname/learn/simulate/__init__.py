@@ -1,0 +1,1 @@
+"""Training data of our own: simulated records, and augmentation of real ones."""

@@ -1,0 +1,1 @@
+"""Training of the networks that ship; needs the extra ``train``."""
