@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
 from kaname.core.tables import PICKS, validate
+from kaname.evaluate.calibration import NOMINAL, coverage
 from kaname.evaluate.catalogues import wilson
 
 Array = NDArray[np.float64]
@@ -40,10 +41,10 @@ def score_picks(
         One row per phase and tolerance: ``phase``, ``tolerance_s``, ``n_label``, ``n_pick``, ``n_match``;
         ``recall`` and ``precision`` with 95 % Wilson intervals (``_low``, ``_high``), ``f1``; residuals of
         the matches, pick minus label, ``residual_mean_s``, ``residual_sd_s``, ``residual_median_s``,
-        ``residual_mad_s`` (median absolute deviation, not scaled); and the shares of residuals within one
-        and 1.96 stated standard deviations, ``coverage_68`` and ``coverage_95``, with intervals (matches
-        without a stated uncertainty are left out and counted in ``n_stated``). What cannot be computed is
-        missing.
+        ``residual_mad_s`` (median absolute deviation, not scaled); and the shares of residuals within the
+        stated uncertainty at the levels of `kaname.evaluate.calibration.NOMINAL`, ``coverage_50`` to
+        ``coverage_95``, with intervals (only matches with a stated uncertainty, ``n_stated``, count). What
+        cannot be computed is missing.
 
     Raises
     ------
@@ -73,6 +74,61 @@ def score_picks(
                 }
             )
     return pd.DataFrame(rows)
+
+
+def score_dense(
+    picks: pd.DataFrame, labels: pd.DataFrame, *, found_s: float = 0.3, true_s: float = 0.5
+) -> pd.DataFrame:
+    """Compare picks with known onsets that may lie closer together than the tolerance.
+
+    A label is found by a pick within `found_s`, one to one. A pick is true within `true_s` of any label of
+    its phase, whether or not another pick has that label already.
+
+    Returns
+    -------
+    DataFrame
+        One row per phase: ``phase``, ``n_label``, ``n_found``, ``recall``, ``n_pick``, ``n_true``,
+        ``precision``, the shares with 95 % Wilson intervals (``_low``, ``_high``).
+
+    Raises
+    ------
+    SchemaError
+        When a table does not fit its schema.
+    """
+    picks, labels = validate(picks, PICKS), validate(labels, PICKS)
+    rows = []
+    for phase in PICKS["phase"].choices:
+        p = picks[picks["phase"] == phase].reset_index(drop=True)
+        q = labels[labels["phase"] == phase].reset_index(drop=True)
+        found = match_picks(p, q, found_s)[0].size
+        true = int(near_label(p, q, true_s).sum())
+        rows.append(
+            {
+                "phase": phase,
+                "n_label": len(q),
+                "n_found": found,
+                **_share("recall", found, len(q)),
+                "n_pick": len(p),
+                "n_true": true,
+                **_share("precision", true, len(p)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def near_label(picks: pd.DataFrame, labels: pd.DataFrame, within_s: float) -> NDArray[np.bool_]:
+    """Tell which picks lie within so many seconds of a label of their station, shape (n_pick,)."""
+    near = np.zeros(len(picks), dtype=bool)
+    known = {s: np.sort(g.to_numpy()) for s, g in labels.groupby("station")["time"]}
+    time = picks["time"].to_numpy()
+    for station, rows in picks.groupby("station", sort=False).indices.items():
+        own = known.get(station)
+        if own is None:
+            continue
+        after = np.searchsorted(own, time[rows])
+        for side in (np.maximum(after - 1, 0), np.minimum(after, own.size - 1)):
+            near[rows] |= np.abs(time[rows] - own[side]) <= np.timedelta64(round(within_s * 1e9), "ns")
+    return near
 
 
 def match_picks(
@@ -139,11 +195,9 @@ def _residuals(residual: Array) -> dict[str, float]:
 
 
 def _coverage(residual: Array, sigma: Array) -> dict[str, float]:
-    stated = np.isfinite(sigma)
-    ratio = np.abs(residual[stated]) / np.maximum(sigma[stated], 1e-12)
-    n = int(stated.sum())
-    return {
-        "n_stated": n,
-        **_share("coverage_68", int((ratio <= 1.0).sum()), n),
-        **_share("coverage_95", int((ratio <= 1.96).sum()), n),
-    }
+    observed = coverage(residual, sigma)
+    out: dict[str, float] = {"n_stated": int(observed["n"].iloc[0])}
+    for percent, row in zip(NOMINAL, observed.itertuples()):
+        name = f"coverage_{percent}"
+        out |= {name: row.observed, f"{name}_low": row.observed_low, f"{name}_high": row.observed_high}
+    return out
