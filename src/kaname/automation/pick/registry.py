@@ -166,4 +166,4 @@ def _find(name: str) -> Callable[..., Picker]:
 
 def _load() -> None:
     # Importing registers them; what they need beyond our own dependencies they import when they are made.
-    from kaname.automation.pick import classical, pickerxl, seisbench  # noqa: F401
+    from kaname.automation.pick import classical, pickerxl, seisbench, triggered  # noqa: F401
