@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 RATE_HZ = 100.0
 
-# Power of ground acceleration [dB relative to 1 (m/s2)^2/Hz] at frequencies [Hz]: the low and high noise models
+# Power of ground acceleration [dB relative to 1 (m/s2)^2/Hz] at frequencies [Hz]: low and high noise model
 # of Peterson (1993), doi:10.3133/ofr93322, roughly; a random spectrum needs no more.
 _AT_HZ = np.array([0.005, 0.02, 0.05, 0.07, 0.1, 0.16, 0.22, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0])
 _LOW_DB = np.array([-184.0, -186, -187, -166, -163, -149, -141, -155, -166, -169, -169, -168, -168])
