@@ -11,7 +11,7 @@ from scipy import signal
 from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.earth.traveltime import travel_time
 from kaname.learn.simulate import coda, source
-from kaname.learn.simulate.layered import Crust, arrivals, random_crust
+from kaname.learn.simulate.layered import Crust, arrivals, conversion, random_crust
 from kaname.learn.simulate.noise import noise
 from kaname.learn.simulate.records import Bank, SimulationConfig, simulate
 from kaname.learn.simulate.site import SENSORS, free_surface, record, transfer
@@ -153,8 +153,8 @@ def test_corner_frequency_of_the_source_and_of_its_pulse() -> None:
     )
     f = np.fft.rfftfreq(4096, 1 / 400)
     pulse = source.minimum_phase(source.brune(f, 5.0))
-    # The omega-squared spectrum belongs to t exp(-wt), which starts at once and peaks at 1/w; in samples it may
-    # come early by one, since the spectrum ends at the Nyquist frequency.
+    # The omega-squared spectrum belongs to t exp(-wt), which starts at once and peaks at 1/w; it may come
+    # a sample early, since the spectrum ends at the Nyquist frequency.
     t = (np.arange(4096) + 0.75) / 400
     w = 2 * np.pi * 5.0
     assert pulse == pytest.approx(w**2 * t * np.exp(-w * t) / 400, abs=0.02 * pulse.max())
@@ -331,3 +331,22 @@ def test_noise_is_reproducible_finite_and_varied() -> None:
 @pytest.mark.parametrize("n_sample", [1, 2, 3, 50])
 def test_noise_of_any_length(n_sample: int) -> None:
     assert np.isfinite(noise(60, n_sample, seed=2)).all()
+
+
+def test_conversion_where_rock_ends() -> None:
+    crust = next(c for c in map(crust_of, map(np.random.default_rng, range(50))) if c.basement)
+    for wave in ("P", "S"):
+        assert conversion(crust, 1e-6, wave) == pytest.approx(0.0, abs=1e-4)
+    # Small contrasts convert little; without one nothing is converted.
+    same = Crust(
+        np.array([0.0, 1.0]),
+        np.full(2, 6.0),
+        np.full(2, 3.5),
+        np.full(2, 2.7),
+        np.full(2, 500.0),
+        np.full(2, 300.0),
+        1,
+    )
+    assert conversion(same, 0.1, "P") == pytest.approx(0.0, abs=1e-9)
+    with pytest.raises(InputError, match="reaches the surface"):
+        conversion(rock(), 0.1, "P")

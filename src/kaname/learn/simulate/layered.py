@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numba import njit
@@ -146,6 +146,43 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
+def conversion(crust: Crust, slowness: float, wave: Wave) -> float:
+    """Return what becomes of a wave of the other kind where the rock ends, over what goes on at right angles.
+
+    ``wave`` comes from below as P or SV of unit displacement. The four waves that leave the interface follow
+    from displacement and stress, which are the same on either side (Aki & Richards 2002, section 5.2.4).
+    Where a wave is evanescent, its size with the sign of the real part is given, at most 1.
+
+    Raises
+    ------
+    InputError
+        When the rock reaches the surface.
+    """
+    if not crust.basement:
+        raise InputError("the rock reaches the surface; no wave is converted")
+    other = _through(crust, slowness, wave)[1 if wave == "P" else 0]
+    straight = _through(crust, 1e-9, "S" if wave == "P" else "P")[0 if wave == "S" else 1]
+    return float(np.copysign(min(abs(other), abs(straight)), other.real) / abs(straight))
+
+
+def _through(crust: Crust, p: float, wave: Wave) -> tuple[complex, complex]:
+    # P and SV above the basement, under a wave of unit displacement from below. Columns: displacement along
+    # and up, normal and shear traction, for a wave with vertical slowness q upwards or downwards.
+    def column(k: int, kind: Wave, sign: float) -> list[complex]:
+        v = crust.speed(kind)[k]
+        q = sign * np.sqrt(complex(1 / v**2 - p**2))
+        along, up = (v * p, v * q) if kind == "P" else (v * q, -v * p)
+        mu = crust.density[k] * crust.vs[k] ** 2
+        lam = crust.density[k] * crust.vp[k] ** 2 - 2 * mu
+        return [along, up, lam * (p * along + q * up) + 2 * mu * q * up, mu * (q * along + p * up)]
+
+    above, below = crust.basement - 1, crust.basement
+    leaving = [column(above, "P", 1), column(above, "S", 1)]
+    back = [[-x for x in column(below, kind, -1)] for kind in get_args(Wave)]
+    through = np.linalg.solve(np.array(leaving + back).T, np.array(column(below, wave, 1)))
+    return complex(through[0]), complex(through[1])
+
+
 class Arrival(NamedTuple):
     """One wave at the station: what it is, when it comes and how strong."""
 
@@ -215,9 +252,9 @@ def arrivals(
 ) -> list[Arrival]:
     """Return the waves that reach a station on the surface, P and S.
 
-    Times are exact for the layers. So is the spreading of direct, reflected and converted rays; the
-    amplitudes of conversions are drawn, and those of head waves, which hang on gradients below the interface
-    that the layers do not have.
+    Times are exact for the layers. So is the spreading of direct, reflected and converted rays. What is
+    reflected beyond the critical angle is drawn, and so is the amplitude of head waves, which hangs on
+    gradients below the interface that the layers do not have.
 
     Parameters
     ----------
@@ -268,11 +305,8 @@ def arrivals(
             k = crust.basement
             mixed = np.concatenate([crust.speed(other)[:k], speed[k : at + 1]])
             mixed_q = np.concatenate([crust.quality(other)[:k], quality[k : at + 1]])
-            tilt = out[-1].slowness * speed[k]
-            share = rng.uniform(0.05, 0.6) * tilt * rng.choice([-1.0, 1.0])
-            out.append(
-                _ray("converted", wave, other, up, mixed, mixed_q, distance_km, crust, at, share, False)
-            )
+            bent = _ray("converted", wave, other, up, mixed, mixed_q, distance_km, crust, at, 1.0, False)
+            out.append(bent._replace(strength=conversion(crust, bent.slowness, wave)))
         fastest = speed[: at + 1].max()
         for k in range(at + 1, len(speed)):
             below = np.minimum(edges[at + 1 : k + 1], edges[k]) - np.maximum(edges[at:k], depth_km)

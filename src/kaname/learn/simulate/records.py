@@ -32,7 +32,7 @@ BANK_VERSION = 1
 
 # Relative amplitude of scattered waves, up, away and across.
 P_LOCAL = [1.0, 0.6, 0.6]
-FORERUNNER = [1.0, 0.7, 0.7]
+FORERUNNER = [1.0, 0.8, 0.8]
 MIXED = [0.65, 1.0, 1.0]
 CODA_WINDOWS_S = (0.0, 3.0, 8.0, 25.0, 80.0)
 
@@ -58,7 +58,7 @@ class SimulationConfig(Settings):
         (0.3, 10.0), description="energy of local reverberation over that of the direct wave"
     )
     local_decay_s: Range = Field((0.1, 2.5), description="time in which it dies [s]")
-    forerunner_share: Range = Field((0.005, 0.2), description="energy of S that comes before S")
+    forerunner_share: Range = Field((0.005, 0.25), description="energy of S that comes before S")
     head_strength: Range = Field((0.05, 0.6), description="amplitude of head waves, even")
     p_at_s: Range = Field((20.0, 40.0), description="where P stands in the record, even [s]")
 
@@ -304,7 +304,7 @@ def _pulses(
     # The digitiser's low-pass.
     common = 1.0 / np.sqrt(1.0 + (f / (0.43 * RATE_HZ)) ** 16)
     corner = {"S": scene.corner_hz, "P": scene.corner_hz * rng.uniform(1.0, 1.7)}
-    loss = {"S": kappa + t_star["S"], "P": kappa * rng.uniform(0.5, 1.2) + t_star["P"]}
+    loss = {"S": kappa + t_star["S"], "P": kappa * rng.uniform(0.4, 1.1) + t_star["P"]}
     ground = np.stack([transfer(scene.crust, f, wave) for wave in ("P", "S")])
     out = {}
     for wave in ("P", "S"):
@@ -333,6 +333,8 @@ def _vector(rng: np.random.Generator, scene: _Scene, a: Arrival, rough: float) -
     sine = min(1.0, a.slowness * float(crust.speed(a.wave)[at]))
     takeoff = np.arcsin(sine) if a.down else np.pi - np.arcsin(sine)
     p, sv, sh = source.radiation(*scene.mechanism, scene.azimuth, takeoff)
+    # The direction in which SV counts as positive turns over with the ray.
+    sv = sv if a.down else -sv
     # Small-scale structure fills the nodes: no wave vanishes altogether.
     p, sv, sh = (np.copysign(np.hypot(x, rough * rng.uniform(0.5, 1.5)), x) for x in (p, sv, sh))
     vp, vs = float(crust.vp[top]), float(crust.vs[top])
@@ -418,7 +420,7 @@ def _coda(
 
     before = coda.forerunner(after_p, until, log_uniform(rng, *c.forerunner_share), rng.uniform(0.3, 4.0))
     before[s:] = 0.0
-    s_local = coda.local(after_s, share * rng.uniform(0.5, 2.0), decay * rng.uniform(1, 2))
+    s_local = coda.local(after_s, share * rng.uniform(0.5, 2.0), decay * rng.uniform(0.6, 1.4))
     scattered = coda.multiple(after_s, way, float(crust.vs[at]), scattering)
     # High frequencies die first: windows of growing lapse time, each with the loss of its middle.
     for a, b in pairwise(CODA_WINDOWS_S):
