@@ -1,9 +1,9 @@
 """What our networks see of a record: the same function in training and in inference.
 
-A record is high-passed and shown twice: *linear*, divided by the loudness about each instant, with the
-ratios between the components kept, and *compressed*, each component divided by its own quiet level and its
-range reduced, so that a weak onset after a strong event is as visible as one in silence. Both levels are taken
-from blocks on a fixed grid, so nothing depends on where a window begins as long as it begins on the grid.
+A record is high-passed and shown twice: *linear*, divided by the loudness about each instant, with the ratios
+between the components kept, and *compressed*, each component divided by its own quiet level and its range
+reduced, so that a weak onset after a strong event is as visible as one in silence. Both levels are taken from
+blocks on a fixed grid, so nothing depends on where a window begins as long as it begins on the grid.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def condition(data: NDArray[np.floating], mask: Mask) -> Array:
     """
     if data.ndim != 2 or data.shape[0] != 3 or data.shape[1] % BLOCK or mask.shape != data.shape:
         raise ValueError(
-            f"data and mask of shape (3, a multiple of {BLOCK}) are needed, found {data.shape} and {mask.shape}"
+            f"data and mask must have shape (3, a multiple of {BLOCK}), found {data.shape} and {mask.shape}"
         )
     return _condition(np.ascontiguousarray(data, np.float64), np.ascontiguousarray(mask), _SOS)
 
@@ -139,7 +139,7 @@ def _high_pass(x: NDArray[np.float64], mask: Mask, sos: NDArray[np.float64], out
 
 @njit(cache=True, fastmath={"reassoc", "contract", "arcp", "nsz"})
 def _scale(x: Array, level: NDArray[np.float64], out: Array, compress: bool) -> None:
-    """Divide by the level, interpolated between the middles of its blocks; where it is zero, so is the output."""
+    """Divide by the level, interpolated between the middles of its blocks; a level of zero gives zero."""
     n_block = level.shape[0]
     half = BLOCK // 2
     one, four, clip = np.float32(1.0), np.float32(4.0), np.float32(CLIP)

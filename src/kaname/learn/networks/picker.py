@@ -1,8 +1,8 @@
 """The phase picker: a fully convolutional network of four scales, in the manner of PhaseNet.
 
 Zhu & Beroza 2019, https://doi.org/10.1093/gji/ggy423, with these differences, all for the sake of cost: the
-first layer goes straight to 25 Hz, the rest to 6.25, 1.6 and 0.4 Hz; every answer of the last layer stands for
-four samples, so that the curves come out at 100 Hz; blocks are residual (He et al. 2016,
+first layer goes straight to 25 Hz, the rest to 6.25, 1.6 and 0.4 Hz; every answer of the last layer stands
+for four samples, so that the curves come out at 100 Hz; blocks are residual (He et al. 2016,
 https://doi.org/10.1109/CVPR.2016.90). Convolutions are two-dimensional of height one, because the kernels of
 onnxruntime for those are several times faster.
 """
@@ -10,6 +10,7 @@ onnxruntime for those are several times faster.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,7 @@ class PickerNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = {"widths": list(widths), "blocks": list(blocks), "kernels": list(kernels)}
-        pairs = list(zip(widths[:-1], widths[1:]))
+        pairs = list(pairwise(widths))
         self.stem = nn.Conv2d(N_INPUT, widths[0], (1, 2 * STEM), stride=(1, STEM), padding=(0, STEM // 2))
         self.encode = nn.ModuleList(
             nn.Sequential(*(Residual(w, k) for _ in range(n))) for w, n, k in zip(widths, blocks, kernels)
