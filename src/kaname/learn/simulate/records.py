@@ -34,6 +34,8 @@ BANK_VERSION = 1
 P_LOCAL = [1.0, 0.6, 0.6]
 FORERUNNER = [1.0, 0.8, 0.8]
 MIXED = [0.65, 1.0, 1.0]
+BROADENING_S = 4.0
+"""S minus P at which local scattering lasts twice as long as beside the source [s]."""
 CODA_WINDOWS_S = (0.0, 3.0, 8.0, 25.0, 80.0)
 
 
@@ -55,10 +57,10 @@ class SimulationConfig(Settings):
     sediment_km: Range = Field((0.05, 3.0), description="thickness of the sediment [km]")
     scattering_per_km: Range = Field((0.002, 0.05), description="scattering coefficient [1/km]")
     local_share: Range = Field(
-        (0.3, 10.0), description="energy of local reverberation over that of the direct wave"
+        (0.3, 10.0), description="energy of drawn-out arrivals over that of the direct wave, nearby"
     )
-    local_decay_s: Range = Field((0.1, 2.5), description="time in which it dies [s]")
-    forerunner_share: Range = Field((0.005, 0.25), description="energy of S that comes before S")
+    local_decay_s: Range = Field((0.08, 2.0), description="time in which it dies, nearby [s]")
+    forerunner_share: Range = Field((0.005, 0.25), description="energy of S that comes before S, nearby")
     head_strength: Range = Field((0.05, 0.6), description="amplitude of head waves, even")
     p_at_s: Range = Field((20.0, 40.0), description="where P stands in the record, even [s]")
 
@@ -392,8 +394,12 @@ def _coda(
     quality_coda = crust.qs[at] * rng.uniform(0.5, 1.5)
     t = np.arange(N_SAMPLE) / RATE_HZ
     after_p, after_s = t - p / RATE_HZ, t - s / RATE_HZ
-    share = log_uniform(rng, *c.local_share)
-    decay = log_uniform(rng, *c.local_decay_s)
+    until = (s - p) / RATE_HZ
+    # Scattering forwards draws the waves out, the more the longer they travel: Sato (1989),
+    # doi:10.1029/JB094iB12p17735.
+    growth = 1.0 + until / BROADENING_S
+    share = log_uniform(rng, *c.local_share) * growth
+    decay = log_uniform(rng, *c.local_decay_s) * growth
     f = fft.rfftfreq(N_FFT, 1 / RATE_HZ)
     spectrum = {w: fft.rfft(pulses[w][:, ::FINE], N_FFT) for w in ("P", "S")}
     total = np.zeros((3, len(f)), np.complex64)
@@ -412,13 +418,14 @@ def _coda(
     def polarised(weights: list[float], energy: Floats) -> Floats:
         return np.square(weights)[:, np.newaxis] * energy
 
-    until = (s - p) / RATE_HZ
     p_local = coda.local(after_p, share, decay * rng.uniform(1, 4))
     scattered = coda.multiple(after_p, way, float(crust.vp[at]), scattering)
     scattered *= np.exp(-np.maximum(after_p, 0) * 12.0 / quality_coda)
     shake("P", polarised(P_LOCAL, p_local) + polarised(MIXED, scattered), 0.0)
 
-    before = coda.forerunner(after_p, until, log_uniform(rng, *c.forerunner_share), rng.uniform(0.3, 4.0))
+    before = coda.forerunner(
+        after_p, until, log_uniform(rng, *c.forerunner_share) * growth, rng.uniform(0.3, 4.0)
+    )
     before[s:] = 0.0
     s_local = coda.local(after_s, share * rng.uniform(0.5, 2.0), decay * rng.uniform(0.6, 1.4))
     scattered = coda.multiple(after_s, way, float(crust.vs[at]), scattering)
