@@ -33,7 +33,7 @@ import pandas as pd
 from labelled_picks import folder, ncedc
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from scipy.signal import butter, detrend, find_peaks, sosfiltfilt
+from scipy.signal import butter, detrend, find_peaks, sosfilt, sosfiltfilt
 
 from kaname.core.tables import PICKS, table
 from kaname.core.time import NS_PER_S, as_time
@@ -53,7 +53,27 @@ WINDOW = 6000
 GPD_WINDOW, GPD_STEP, GPD_BATCH = 400, 10, 600
 PLACEMENTS = 5
 """Windows cut from each record, its onsets at other places in each."""
-THRESHOLDS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+THRESHOLDS = (
+    0.02,
+    0.05,
+    0.1,
+    0.15,
+    0.2,
+    0.25,
+    0.3,
+    0.4,
+    0.5,
+    0.6,
+    0.7,
+    0.8,
+    0.9,
+    0.95,
+    0.98,
+    0.99,
+    0.994,
+    0.997,
+    0.999,
+)
 
 
 class Graph:
@@ -247,18 +267,17 @@ def weights(file: h5py.File, layer: str) -> Weights:
     return found
 
 
-def prepare(x: Array, low: float, high: float, corners: int) -> Array:
-    """Records (batch, 3, time) without trend, band-passed forwards and backwards."""
+def prepare(x: Array, low: float, high: float, corners: int, *, way: Callable[..., Array]) -> Array:
+    """Records (batch, 3, time) without trend, band-passed by ``sosfilt`` or ``sosfiltfilt``."""
     sos = butter(corners, (low, high), "bandpass", fs=RATE, output="sos")
-    filtered: Array = sosfiltfilt(sos, detrend(x.astype(np.float64)), axis=-1)
-    return filtered
+    return way(sos, detrend(x.astype(np.float64)), axis=-1)
 
 
 def eqtransformer(session: onnxruntime.InferenceSession) -> Curves:
     """Curves of P and S of windows (batch, 3: E, N, Z, 6000): each component over its standard deviation."""
 
     def curves(x: Array) -> Array:
-        z = prepare(x, 1.0, 45.0, 2)
+        z = prepare(x, 1.0, 45.0, 2, way=sosfiltfilt)
         z -= z.mean(axis=-1, keepdims=True)
         scale = z.std(axis=-1, keepdims=True)
         z /= np.where(scale > 0, scale, 1)
@@ -282,7 +301,7 @@ def gpd(session: onnxruntime.InferenceSession) -> Curves:
         centre = np.arange(len(pieces)) * GPD_STEP + GPD_WINDOW // 2
         return np.stack([np.interp(np.arange(z.shape[1]), centre, y[:, k], left=0, right=0) for k in (0, 1)])
 
-    return lambda x: np.stack([one(z) for z in prepare(x, 3.0, 20.0, 4)])
+    return lambda x: np.stack([one(z) for z in prepare(x, 3.0, 20.0, 4, way=sosfilt)])
 
 
 def windows() -> tuple[Array, list[dict[str, int]]]:
