@@ -75,6 +75,7 @@ class ClassicalPicker:
     """
 
     name = "classical"
+    bridges_gaps = False
     Settings = ClassicalSettings
 
     def __init__(self, settings: ClassicalSettings, variant: str = "") -> None:
@@ -282,13 +283,29 @@ def uncertainty_terms(onset: Onset, measured: Measured) -> Array:
 
 
 def polarity(onset: Onset, measured: Measured) -> str:
-    """Return the direction of the first swing that clearly leaves the noise within 0.1 s, if there is one."""
-    if len(measured.rows) > 1 or measured.snr_db < 10:
+    """Return the first motion of an onset that was measured on one channel, see `first_motion`."""
+    if len(measured.rows) > 1:
         return ""
-    rate = onset.sampling_rate
     trace = onset.samples[1][measured.rows[0]]
-    before = trace[: measured.sample]
-    swing = trace[measured.sample : measured.sample + max(3, round(0.1 * rate))] - before.mean()
+    return first_motion(trace, measured.sample, onset.sampling_rate, measured.snr_db)
+
+
+def first_motion(trace: NDArray[np.floating], sample: int, rate: float, snr_db: float) -> str:
+    """Return the direction of the first swing that clearly leaves the noise within 0.1 s, if there is one.
+
+    Parameters
+    ----------
+    trace
+        Samples about an onset, high-passed, shape (n,).
+    sample, rate
+        Where the onset is, and the sampling rate [Hz].
+    snr_db
+        Signal-to-noise ratio about the onset [dB]; below 10 dB there is no answer.
+    """
+    before = trace[:sample]
+    if snr_db < 10 or not before.size:
+        return ""
+    swing = trace[sample : sample + max(3, round(0.1 * rate))] - before.mean()
     clear = np.flatnonzero(np.abs(swing) > 4 * before.std())
     if not clear.size:
         return ""

@@ -67,6 +67,8 @@ class Tail:
 class NetworkPicker:
     """Run a network over fixed windows: a `kaname.automation.pick.Picker`."""
 
+    bridges_gaps = False
+
     def __init__(self, name: str, network: Network, settings: NetworkSettings, *, version: str = "") -> None:
         self.name = name
         self.method = f"{name}/{version}" if version else name

@@ -55,12 +55,15 @@ class Picker(Protocol):
 
     A block holds any subset of the sensor's channels in any order, at any rate the picker accepts, in any
     unit. A block that does not follow the last (a gap, another rate, another set of channels) ends the
-    stretch: what is pending is finished as if the record ended there, and the next stretch starts afresh.
+    stretch: what is pending is finished as if the record ended there, and the next stretch starts afresh. A
+    picker whose `bridges_gaps` is true takes no notice of where stretches end: it knows which samples are
+    missing, and uses what lies on either side.
     However the input is cut into blocks, the picks are the same. The contract is tested on every
     registered picker by ``tests/contracts/test_pickers.py``.
     """
 
     name: str
+    bridges_gaps: bool
 
     def start(self) -> Any:
         """Return the state before any input; it is picklable."""
@@ -166,4 +169,4 @@ def _find(name: str) -> Callable[..., Picker]:
 
 def _load() -> None:
     # Importing registers them; what they need beyond our own dependencies they import when they are made.
-    from kaname.automation.pick import classical, pickerxl, seisbench, triggered  # noqa: F401
+    from kaname.automation.pick import classical, kaname, pickerxl, seisbench, triggered  # noqa: F401

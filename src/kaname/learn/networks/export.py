@@ -1,0 +1,233 @@
+"""Networks written as files that the engine runs: ONNX with a card inside."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kaname.core.errors import InputError
+from kaname.learn.engine.picking import PickerCard
+from kaname.learn.engine.session import METADATA_KEY, parse_card
+from kaname.learn.networks.picker import N_INPUT, PickerNetwork
+
+OPSET = 17
+LONG = 34813
+"""Samples of a long window of a SeisBench PhaseNet: near a window of our own networks, and, as with its own
+3001, no scale is left a remainder that would shift the answer by a sample."""
+LONG_HALO = 2048
+"""Samples at either end of a long window that are not answered for; PhaseNet looks 2046 to either side."""
+
+
+def export_picker(network: PickerNetwork, path: str | Path, card: dict[str, Any]) -> Path:
+    """Write a picker of our own.
+
+    Parameters
+    ----------
+    network
+        The network; it is exported in evaluation mode and left as it was.
+    path
+        ``.onnx`` file to write.
+    card
+        Fields of `kaname.learn.engine.picking.PickerCard`; kind, rate, input and stride are filled in.
+
+    Raises
+    ------
+    FormatError
+        When the card does not fit.
+    """
+    values = {
+        "kind": "picker",
+        "rate_hz": 100.0,
+        "input": "kaname-1",
+        "halo_samples": 2048,
+        **card,
+        "stride": network.stride,
+    }
+    example = torch.zeros(1, N_INPUT, 16 * network.stride)
+    return _export(_Method(network, "steps"), example, Path(path), values)
+
+
+def export_seisbench(
+    model: Any,
+    path: str | Path,
+    *,
+    name: str,
+    version: str = "",
+    long: bool = True,
+    thresholds: tuple[float, float] = (0.3, 0.3),
+    label_sigma_s: float = 0.1,
+    uncertainty_s: tuple[float, float] = (0.1, 0.2),
+) -> Path:
+    """Write a SeisBench PhaseNet, so that it runs without torch and SeisBench.
+
+    Parameters
+    ----------
+    model
+        A ``seisbench.models.PhaseNet``.
+    path
+        ``.onnx`` file to write.
+    name, version
+        How its picks are marked.
+    long
+        Run it on windows of 348 s, normalised over 30 s about each sample, and not on its own 3001 samples:
+        twice as fast or more, and no longer exactly what SeisBench computes.
+    thresholds
+        Least probability of P and S.
+    label_sigma_s
+        Width of the kernel that it was trained with [s].
+    uncertainty_s
+        Uncertainty to state of P and S [s]; it is not calibrated.
+
+    Raises
+    ------
+    InputError
+        When the model is no PhaseNet with labels P, S and N on three components.
+    """
+    kind = type(model).__name__
+    labels = "".join(model.labels)
+    if kind != "PhaseNet" or sorted(labels) != ["N", "P", "S"] or model.in_channels != 3:
+        raise InputError(
+            "only a SeisBench PhaseNet with labels P, S, N on three components can be exported, found "
+            f"{kind} with {labels!r}"
+        )
+    if getattr(model, "norm_detrend", False):
+        raise InputError("a PhaseNet that detrends its windows (PickBlue) is not supported")
+    own = int(model.in_samples)
+    values = {
+        "kind": "picker",
+        "name": name,
+        "version": version or str(model.weights_version or ""),
+        "rate_hz": float(model.sampling_rate),
+        "input": "seisbench-window",
+        "halo_samples": LONG_HALO if long else own // 6,
+        "label_sigma_s": label_sigma_s,
+        "thresholds": dict(zip("PS", thresholds)),
+        "uncertainty": {p: [s, 0.0] for p, s in zip("PS", uncertainty_s)},
+        "evidence": "height",
+        "window_samples": LONG if long else own,
+        "normalise_samples": own,
+        "normalisation": "peak" if getattr(model, "norm_amp_per_comp", False) else model.norm,
+        "order": model.component_order,
+        "labels": labels,
+    }
+    return _export(_Logits(model), torch.zeros(1, 3, own), Path(path), values)
+
+
+def to_int8(path: str | Path, out: str | Path, windows: Iterable[NDArray[np.float32]]) -> Path:
+    """Write an 8-bit copy of a model: weights per channel, activations by what real windows make of them.
+
+    Parameters
+    ----------
+    path
+        Model to read.
+    out
+        File to write.
+    windows
+        Inputs of the model, shape (n_channel, n) each, from which the ranges of the activations are taken;
+        a few dozen that hold earthquakes and noise.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    model = onnx.load(str(path))
+    name = model.graph.input[0].name
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left = iter(windows)
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            window = next(self._left, None)
+            return None if window is None else {name: np.asarray(window, np.float32)[np.newaxis]}
+
+    target = Path(out)
+    prepared = target.with_suffix(".prepared.onnx")
+    try:
+        quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+        first, last = _ends(onnx.load(str(prepared)))
+        quantize_static(
+            str(prepared),
+            str(target),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.Percentile,
+            nodes_to_exclude=[first, last],
+            extra_options={"CalibPercentile": 99.999},
+        )
+    finally:
+        prepared.unlink(missing_ok=True)
+    written = onnx.load(str(target))
+    del written.metadata_props[:]
+    written.metadata_props.extend(model.metadata_props)
+    onnx.save(written, str(target))
+    return target
+
+
+def _ends(model: onnx.ModelProto) -> tuple[str, str]:
+    """Names of the first and the last convolution: what comes in and what goes out keeps its precision."""
+    names = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    return names[0], names[-1]
+
+
+class _Method(nn.Module):  # type: ignore[misc]
+    def __init__(self, network: nn.Module, method: Literal["steps"]) -> None:
+        super().__init__()
+        self.network, self.method = network, method
+
+    def forward(self, x: Tensor) -> Tensor:
+        return getattr(self.network, self.method)(x)
+
+
+class _Logits(nn.Module):  # type: ignore[misc]
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x, logits=True)
+
+
+def _export(network: nn.Module, example: Tensor, path: Path, card: dict[str, Any]) -> Path:
+    parse_card(card, PickerCard, str(path))
+    training = network.training
+    network.eval()
+    axes = {0: "batch", 2: "sample"}
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            # The exporter that is not deprecated needs one more package, for the same graph.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.onnx.export(
+                network,
+                (example,),
+                str(path),
+                input_names=["x"],
+                output_names=["y"],
+                dynamic_axes={"x": axes, "y": axes},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    finally:
+        network.train(training)
+    model = onnx.load(str(path))
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, json.dumps(card)
+    onnx.save(model, str(path))
+    return path
