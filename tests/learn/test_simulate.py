@@ -26,7 +26,7 @@ def bank() -> Bank:
 
 def crust_of(rng: np.random.Generator) -> Crust:
     return random_crust(
-        rng, vp_vs=(1.62, 1.9), sediment_share=0.6, sediment_km=(0.05, 3.0), quality_s=(80.0, 800.0)
+        rng, vp_vs=(1.62, 1.9), sediment_share=0.6, sediment_km=(0.05, 3.0), quality_s=(50.0, 400.0)
     )
 
 

@@ -51,8 +51,9 @@ class SimulationConfig(Settings):
     s_minus_p_s: Range = Field((0.3, 18.0), description="limits of S minus P [s]")
     stress_drop_mpa: Range = Field((0.3, 20.0), description="stress drop [MPa]")
     vp_vs: Range = Field((1.62, 1.9), description="Vp/Vs of rock, even")
-    quality_s: Range = Field((80.0, 800.0), description="quality factor of S in rock")
-    kappa_s: Range = Field((0.007, 0.05), description="attenuation of S near the surface [s]")
+    quality_s: Range = Field((50.0, 400.0), description="quality factor of S in rock at 1 Hz")
+    quality_power: Range = Field((0.2, 0.7), description="power of frequency with which it grows, even")
+    kappa_s: Range = Field((0.012, 0.06), description="attenuation of S near the surface [s]")
     sediment_share: float = Field(0.6, ge=0, le=1, description="share of stations on sediment")
     sediment_km: Range = Field((0.05, 3.0), description="thickness of the sediment [km]")
     scattering_per_km: Range = Field((0.002, 0.05), description="scattering coefficient [1/km]")
@@ -279,7 +280,9 @@ def _synthesise(
     def fine(time: float) -> int:
         return round((start + time) * RATE_HZ * FINE)
 
-    pulses = _pulses(rng, c, scene, {"P": first_p.t_star, "S": first_s.t_star})
+    # With Q growing as a power of frequency, the exponent of attenuation grows as what is left of frequency.
+    slower = 1.0 - rng.uniform(*c.quality_power)
+    pulses = _pulses(rng, c, scene, {"P": first_p.t_star, "S": first_s.t_star}, slower)
     amplitude = _amplitude(scene)
     motion = np.zeros((3, N_SAMPLE))  # up, away, across
     rough = rng.uniform(0.05, 0.3)
@@ -289,7 +292,7 @@ def _synthesise(
         for delay, weight in ruptures:
             _add(motion, pulses[a.wave], vector * weight, fine(a.time + delay))
     p, s = fine(first_p.time), fine(first_s.time)
-    motion += _coda(rng, c, scene, pulses, amplitude, -(-p // FINE), -(-s // FINE))
+    motion += _coda(rng, c, scene, pulses, amplitude, -(-p // FINE), -(-s // FINE), slower)
     angle = scene.azimuth
     turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
     gain = log_uniform(rng, 1e8, 3e9) if scene.sensor != "accelerometer" else log_uniform(rng, 2e5, 5e6)
@@ -298,7 +301,7 @@ def _synthesise(
 
 
 def _pulses(
-    rng: np.random.Generator, c: SimulationConfig, scene: _Scene, t_star: dict[str, float]
+    rng: np.random.Generator, c: SimulationConfig, scene: _Scene, t_star: dict[str, float], slower: float
 ) -> dict[str, Floats]:
     # Velocity pulses at 400 Hz of P and S at the source, on the vertical and on the horizontals.
     f = fft.rfftfreq(N_PULSE, 1 / (RATE_HZ * FINE))
@@ -306,11 +309,15 @@ def _pulses(
     # The digitiser's low-pass.
     common = 1.0 / np.sqrt(1.0 + (f / (0.43 * RATE_HZ)) ** 16)
     corner = {"S": scene.corner_hz, "P": scene.corner_hz * rng.uniform(1.0, 1.7)}
-    loss = {"S": kappa + t_star["S"], "P": kappa * rng.uniform(0.4, 1.1) + t_star["P"]}
+    near = {"S": kappa, "P": kappa * rng.uniform(0.3, 0.9)}
     ground = np.stack([transfer(scene.crust, f, wave) for wave in ("P", "S")])
     out = {}
     for wave in ("P", "S"):
-        shape = common * source.brune(f, corner[wave]) * np.exp(-np.pi * f * loss[wave])
+        shape = (
+            common
+            * source.brune(f, corner[wave])
+            * np.exp(-np.pi * (f * near[wave] + f**slower * t_star[wave]))
+        )
         displacement = source.minimum_phase(shape * ground) * RATE_HZ * FINE
         out[wave] = np.diff(displacement, prepend=0.0, axis=-1) * RATE_HZ * FINE
     return out
@@ -386,6 +393,7 @@ def _coda(
     amplitude: dict[str, float],
     p: int,
     s: int,
+    slower: float,
 ) -> Floats:
     """Scattered waves, up, away and across, float64 ``(3, n_sample)``: noise under envelopes of energy."""
     crust, at = scene.crust, scene.crust.layer(scene.depth)
@@ -412,7 +420,7 @@ def _coda(
         noise[:, begin : end + 1] *= np.sqrt(energy[:, begin : end + 1] / RATE_HZ)
         colour = level * spectrum[wave][[0, 1, 1]]
         if loss_s:
-            colour = colour * np.exp(-np.pi * f * loss_s)
+            colour = colour * np.exp(-np.pi * f**slower * loss_s)
         total[:] += colour * fft.rfft(noise, N_FFT)
 
     def polarised(weights: list[float], energy: Floats) -> Floats:
