@@ -67,6 +67,8 @@ class PickerNetwork(nn.Module):
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairs)
         self.decode = nn.ModuleList(Residual(w, k) for (w, _), k in zip(pairs, kernels))
         self.head = nn.Conv2d(widths[0], STEM * len(CLASSES), (1, 3), padding=(0, 1))
+        with torch.no_grad():
+            self.head.bias[-STEM:] += 4.0  # Nearly everything is noise: begin with that.
 
     @property
     def stride(self) -> int:

@@ -1,47 +1,67 @@
-"""Who may be trained on: records are kept apart by event, and for New Zealand by whole days."""
+"""Who may be trained on: records are kept apart by event, or by whole days."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
-Part = Literal["train", "test"]
+from kaname.formats.labelled import EPOCH, LabelledRecord
+
+Part = Literal["train", "validation", "test"]
 
 TEST_SHARE = 0.3
+VALIDATION_SHARE = 0.1
 SAME_EVENT_S = 120.0
 """Records that begin so close to one another may be of one earthquake."""
 
 
-def split_by_time(times: Sequence[np.datetime64], *, share: float = TEST_SHARE) -> list[Part]:
+def split_by_time(times: Sequence[np.datetime64]) -> list[Part]:
     """Return the part each record belongs to; records of about the same time are never parted.
 
     Parameters
     ----------
     times
         Time of each record, UTC; a chain of times each less than two minutes from the next is one event.
-    share
-        Share of the events held out. Which they are follows from their time alone.
+        Which part it belongs to follows from the first of them alone.
     """
-    order = np.argsort(np.asarray(times, "datetime64[ms]"))
-    sorted_times = np.asarray(times, "datetime64[ms]")[order]
-    gap = np.diff(sorted_times) / np.timedelta64(1, "s") > SAME_EVENT_S
-    group = np.concatenate([[0], np.cumsum(gap)])
-    out: list[Part] = ["train"] * len(order)
-    first = {int(g): sorted_times[np.flatnonzero(group == g)[0]] for g in np.unique(group)}
-    for position, g in zip(order, group):
-        out[int(position)] = part_of(str(first[int(g)].astype("datetime64[s]")), share=share)
-    return out
+    group = groups(times)
+    first = {g: min(t for t, h in zip(times, group) if h == g) for g in set(group)}
+    return [part_of(str(np.datetime64(first[g], "s"))) for g in group]
 
 
-def split_by_day(times: Sequence[np.datetime64], *, share: float = TEST_SHARE) -> list[Part]:
+def groups(times: Sequence[np.datetime64]) -> list[int]:
+    """Number the events: records closer than two minutes, and chains of such, have the same number."""
+    values = np.asarray(times, "datetime64[ms]")
+    order = np.argsort(values, kind="stable")
+    apart = np.diff(values[order]) / np.timedelta64(1, "s") > SAME_EVENT_S
+    out = np.empty(len(values), np.int64)
+    out[order] = np.concatenate([[0], np.cumsum(apart)])[: len(values)]
+    return [int(g) for g in out]
+
+
+def split_by_day(times: Sequence[np.datetime64]) -> list[Part]:
     """Return the part each record belongs to; whole days (UTC) are held out."""
-    return [part_of(str(np.datetime64(t, "D")), share=share) for t in times]
+    return [part_of(str(np.datetime64(t, "D"))) for t in times]
 
 
 def part_of(key: str, *, share: float = TEST_SHARE) -> Part:
-    """Return the part that a key belongs to, by its SHA-256."""
+    """Return the part a key belongs to, by its SHA-256: ``share`` of them test, one in ten validation."""
     draw = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
-    return "test" if draw < share else "train"
+    if draw < share:
+        return "test"
+    return "validation" if draw < share + VALIDATION_SHARE else "train"
+
+
+def time_of(record: LabelledRecord) -> np.datetime64:
+    """Return the time of a record: its own, or where the set gives none, that in its name."""
+    if record.wave.start != EPOCH:
+        return record.wave.start
+    found = re.search(r"(?<!\d)(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)\d*", record.name)
+    if found is None:
+        return record.wave.start
+    year, month, day, hour, minute, second = found.groups()
+    return np.datetime64(f"{year}-{month}-{day}T{hour}:{minute}:{second}", "ns")

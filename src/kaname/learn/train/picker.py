@@ -1,0 +1,274 @@
+"""Training of the picker: ``train(config, out)``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.signal import resample_poly
+from torch import Tensor, nn
+
+from kaname.core.config import Settings
+from kaname.core.errors import InputError
+from kaname.core.waveform import Waveform
+from kaname.formats.labelled import LabelledRecord, LabelledSet, shifted
+from kaname.learn.engine.condition import RATE_HZ
+from kaname.learn.engine.windows import slots
+from kaname.learn.networks.picker import PickerNetwork
+from kaname.learn.simulate.augment import Augmentation, Mixer, Sources
+from kaname.learn.simulate.noise import noise as artificial_noise
+from kaname.learn.simulate.records import Bank, simulate
+from kaname.learn.train.loop import Schedule
+from kaname.learn.train.loop import train as fit
+from kaname.learn.train.split import Part, groups, part_of, split_by_day, time_of
+
+Array = NDArray[np.float32]
+
+N_SAMPLE = 9000
+"""Samples of a record in a bank."""
+LEAD = 4000
+"""Samples kept before the first onset of a longer record."""
+LEAST_NOISE = 700
+EDGE = 200
+"""Samples at either end of a window on which the network is not judged: it sees too little there."""
+
+
+class LabelledSource(Settings):
+    """A labelled set to train on."""
+
+    root: Path = Field(description="folder of the set (docs/bench.md, layouts)")
+    split: Literal["event", "day"] = Field("event", description="what is never parted: events, or whole days")
+    train_only: bool = Field(
+        False, description="nothing is held out, but what shares an event with a held-out record is left out"
+    )
+    labels_later_s: float = Field(0.0, description="added to the labels where two clocks differ [s]")
+    weight: float = Field(1.0, gt=0, description="how often its records are drawn, beside those of others")
+
+
+class PickerConfig(Settings):
+    """Configuration of ``kaname train picker``."""
+
+    sets: tuple[LabelledSource, ...] = Field((), description="labelled sets")
+    teacher: Path | None = Field(
+        None, description="table (name, phase, sample, probability) of onsets read by other models"
+    )
+    teacher_least: float = Field(0.35, gt=0, le=1, description="least probability of those taken")
+    simulated: int = Field(12000, ge=0, description="simulated earthquakes")
+    artificial_noise: int = Field(400, ge=0, description="made-up stretches of noise of 90 s")
+    augmentation: Augmentation = Field(default=Augmentation(), description="how windows are made")
+    onset_weight: float = Field(4.0, ge=0, description="extra weight of samples about onsets in the loss")
+    widths: tuple[int, ...] = Field((16, 32, 64, 96), description="channels of the network's scales")
+    schedule: Schedule = Field(default=Schedule(), description="how long and how fast")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A record as the network is to see it: Z, N, E at 100 Hz, and the onsets in samples (NaN: unread)."""
+
+    name: str
+    data: Array
+    p: float
+    s: float
+    weight: float
+    part: Part
+
+
+def train(config: PickerConfig, out: str | Path, *, resume: bool = True) -> PickerNetwork:
+    """Train and return the best by validation; ``picker.pt`` and a checkpoint are in ``out``.
+
+    Parameters
+    ----------
+    config
+        Data, network and schedule.
+    out
+        Folder; the simulated earthquakes are kept there too.
+    resume
+        Take up a checkpoint that is there; otherwise start anew.
+
+    Raises
+    ------
+    InputError
+        When there is nothing to train on.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        (folder / "checkpoint.pt").unlink(missing_ok=True)
+    torch.manual_seed(config.schedule.seed)
+    mixers = make_mixers(config, read(config), folder)
+    held = [Maker(mixers["validation"], 64)(10_000_000 + k) for k in range(8)]
+
+    def loss(network: nn.Module, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return loss_of(network(x).float(), y, known, config.onset_weight)
+
+    def score(network: nn.Module) -> float:
+        device = next(network.parameters()).device
+        with torch.no_grad():
+            return -float(
+                np.mean([loss(network, *(torch.from_numpy(a).to(device) for a in b)).item() for b in held])
+            )
+
+    network = PickerNetwork(config.widths)
+    best = fit(network, Maker(mixers["train"], config.schedule.batch), loss, score, config.schedule, folder)
+    assert isinstance(best, PickerNetwork)
+    torch.save({"settings": best.settings, "state": best.state_dict()}, folder / "picker.pt")
+    return best
+
+
+def load(path: str | Path) -> PickerNetwork:
+    """Return a trained network."""
+    kept = torch.load(path, weights_only=True)
+    network = PickerNetwork(**kept["settings"])
+    network.load_state_dict(kept["state"])
+    return network.eval()
+
+
+def loss_of(logits: Tensor, y: Tensor, known: Tensor, onset_weight: float) -> Tensor:
+    """Cross-entropy per known sample, shape (batch, 3, n) against the same; onsets count for more."""
+    entropy = -(y * torch.log_softmax(logits, 1)).sum(1)
+    weight = known * (1 + onset_weight * (1 - y[:, 2]))
+    return (entropy * weight).sum() / known.sum().clamp_min(1) * 50
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes batches of windows: conditioned samples, targets, and where the truth is known."""
+
+    mixer: Mixer
+    batch: int
+
+    def __call__(self, seed: int) -> tuple[Array, ...]:
+        """Return arrays of shape (batch, 6, n), (batch, 3, n) and (batch, n)."""
+        rng = np.random.default_rng(seed)
+        windows = [self.mixer.window(rng) for _ in range(self.batch)]
+        known = np.array([w.known for w in windows])
+        known[:, :EDGE] = known[:, -EDGE:] = 0
+        sigma = self.mixer.settings.label_sigma_s
+        return np.array([w.x for w in windows]), np.array([w.target(sigma) for w in windows]), known
+
+
+def read(config: PickerConfig) -> list[Labelled]:
+    """Read the sets, each record with the part it belongs to; see `LabelledSource.split`."""
+    taught = _taught(config)
+    every = [(source, r) for source in config.sets for r in LabelledSet(source.root).records()]
+    dated = [i for i, (source, _) in enumerate(every) if source.split == "event"]
+    number = dict(zip(dated, groups([time_of(every[i][1]) for i in dated])))
+    first: dict[int, np.datetime64] = {}
+    shared = set()
+    for i in dated:
+        t = time_of(every[i][1])
+        first[number[i]] = min(first.get(number[i], t), t)
+        if not every[i][0].train_only:
+            shared.add(number[i])
+    out = []
+    for i, (source, record) in enumerate(every):
+        part: Part
+        if source.split == "day":
+            part = split_by_day([time_of(record)])[0]
+        else:
+            part = part_of(str(np.datetime64(first[number[i]], "s"))) if number[i] in shared else "train"
+            if source.train_only and part != "train":
+                continue
+        out += _labelled(source, record, taught.get(record.name, {}), part)
+    return out
+
+
+def make_mixers(config: PickerConfig, records: Iterable[Labelled], folder: Path) -> dict[Part, Mixer]:
+    """Return makers of windows from the records for training and from those for validation."""
+    bank = _bank(config, folder)
+    made = list(artificial_noise(config.artificial_noise, N_SAMPLE, seed=config.schedule.seed))
+    records = list(records)
+    out: dict[Part, Mixer] = {}
+    parts: tuple[Part, ...] = ("train", "validation")
+    for k, part in enumerate(parts):
+        own = [r for r in records if r.part == part]
+        read = [r for r in own if np.isfinite(r.p) or np.isfinite(r.s)]
+        chosen = slice(None, None, 10) if part == "validation" else np.arange(len(bank)) % 10 > 0
+        noise = [r.data[:, : int(np.nanmin([r.p, r.s])) - 150] for r in read]
+        noise = [n for n in noise if n.shape[1] >= LEAST_NOISE]
+        if not len(bank) and not read:
+            raise InputError(f"no labelled set and no simulated earthquakes for {part}")
+        out[part] = Mixer(
+            config.augmentation,
+            real=Sources(
+                np.stack([r.data for r in read]),
+                np.array([r.p for r in read]),
+                np.array([r.s for r in read]),
+                np.array([r.weight for r in read]),
+                clean=False,
+            )
+            if read
+            else None,
+            simulated=Sources(
+                bank.data[chosen], bank.p[chosen], bank.s[chosen], np.ones(len(bank.p[chosen])), clean=True
+            )
+            if len(bank)
+            else None,
+            noise=noise or made,
+            artificial=made[k::2],
+        )
+    return out
+
+
+def _bank(config: PickerConfig, folder: Path) -> Bank:
+    path = folder / f"simulated-{config.simulated}-{config.schedule.seed}.npz"
+    if not path.exists():
+        bank = simulate(config.simulated, seed=config.schedule.seed)
+        bank.save(path)
+    return Bank.load(path)
+
+
+def _taught(config: PickerConfig) -> dict[str, dict[str, float]]:
+    if config.teacher is None:
+        return {}
+    out: dict[str, dict[str, float]] = {}
+    with config.teacher.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if float(row["probability"]) >= config.teacher_least:
+                out.setdefault(row["name"], {})[row["phase"]] = float(row["sample"])
+    return out
+
+
+def _labelled(
+    source: LabelledSource, record: LabelledRecord, taught: dict[str, float], part: Part
+) -> list[Labelled]:
+    record = shifted(record, source.labels_later_s)
+    onsets = {phase: [s * RATE_HZ for s in record.seconds(phase)] for phase in "PS"}
+    if any(len(times) > 1 for times in onsets.values()):
+        return []  # Read twice: the two analysts need not agree.
+    p, s = (float(v[0]) if v else taught.get(phase, np.nan) for phase, v in onsets.items())
+    data = three(record.wave)
+    low = 0
+    if np.isfinite(p) or np.isfinite(s):
+        low = max(0, int(np.nanmin([p, s])) - LEAD)
+    data = data[:, low : low + N_SAMPLE]
+    n = data.shape[1]
+    if n < LEAST_NOISE or not data.any():
+        return []
+    if n < N_SAMPLE:
+        # The end of the record, back and forth.
+        k = np.arange(N_SAMPLE - n) % (2 * (n // 4))
+        data = np.concatenate([data, data[:, n - 1 - np.minimum(k, 2 * (n // 4) - 1 - k)]], axis=1)
+    return [Labelled(record.name, data, p - low, s - low, source.weight, part)]
+
+
+def three(wave: Waveform) -> Array:
+    """Return Z, N, E at 100 Hz, shape (3, n), medians removed; a missing component is zero."""
+    rows = slots(set(wave.ids))[0]
+    data = np.zeros((3, wave.n_sample))
+    for name, row in rows.items():
+        x = wave.data[wave.ids.index(name)].astype(np.float64)
+        data[row] = x - np.median(x)
+    if abs(wave.sampling_rate / RATE_HZ - 1) > 1e-6:
+        ratio = Fraction(RATE_HZ / wave.sampling_rate).limit_denominator(1000)
+        data = resample_poly(data, ratio.numerator, ratio.denominator, axis=1)
+    return np.ascontiguousarray(data, np.float32)
