@@ -146,7 +146,8 @@ class Judged:
             p, q = (t[t["phase"] == phase].reset_index(drop=True) for t in (self.above(), self.labels))
             i, j = match_picks(p, q, 0.5)
             residual = (p["time"].to_numpy()[i] - q["time"].to_numpy()[j]) / np.timedelta64(1, "s")
-            out.append(p.iloc[i].assign(residual_s=residual))
+            stated = ["phase", "time_uncertainty_s", "probability"]
+            out.append(p.iloc[i][stated].assign(residual_s=residual))
         return self._named(pd.concat(out, ignore_index=True))
 
     def coverage(self) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import typer
 from kaname.cli._bench import plain_rows, read_sets, text_table, write
 from kaname.cli._bench_judge import cut_events, find_methods, judge, on_noise, on_swarms, speed
 from kaname.core.errors import ExitCode, InputError, NotFoundError
+from kaname.core.provenance import software, write_json
 from kaname.core.tables import FAILURES, concat, validate
 from kaname.evaluate import noise, scorecard, swarm
 
@@ -80,8 +81,18 @@ def command(
             quiet = noise.long_noise(pieces, noise_hours * 3600, kind="spliced", seed=seed)
             wave, _ = swarm.paste(quiet, cut_events(whole), per_hour=SPEED_PER_HOUR, seed=seed)
             fast = speed("all", found, wave)
+    facts = {
+        "sets": {name: sum(r.source == name for r in cut) for name in dict.fromkeys(r.source for r in cut)},
+        "split": split,
+        "least probability": {m.name: m.least for m in found},
+        "noise made of": f"{len(noise.usable(pieces))} stretches before events, "
+        f"{sum(p.duration_s for p in pieces) / 3600:.2f} h; {noise_hours:g} h of each kind",
+        "events pasted": len(cut_events(whole)),
+        "seed": seed,
+    }
     written = {
         "scores": (_stack(j.scores() for j in judged), scorecard.PICKING),
+        "residuals": (_stack(j.matched() for j in judged), scorecard.RESIDUALS),
         "false_picks": (_stack(false_picks), scorecard.FALSE_PICKS),
         "swarms": (swarms, scorecard.SWARMS),
         "coverage": (_stack(j.coverage() for j in judged), scorecard.COVERAGE),
@@ -95,6 +106,7 @@ def command(
     shown = summary(checked["scores"], checked["false_picks"], checked["speed"])
     if out is not None:
         write(out, written)
+        _report(out, shown, checked, facts)
     if as_json:
         rows = {"summary": shown, **checked}
         typer.echo(json.dumps({name: plain_rows(frame) for name, frame in rows.items()}, default=str))
@@ -128,6 +140,29 @@ def show(shown: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
         typer.echo(f"\nskipped {row.method}: {row.reason}")
     if len(tables["failures"]):
         typer.echo(f"\n{len(tables['failures'])} failures")
+
+
+def _report(out: Path, shown: pd.DataFrame, tables: dict[str, pd.DataFrame], facts: dict[str, Any]) -> None:
+    """Write the figures, the page and run.json."""
+    from kaname.report.bench import picking_figures, write_benchmark
+
+    figures = picking_figures(tables)
+    for name, (figure, _) in figures.items():
+        figure.savefig(out / f"{name}.png", dpi=120)
+    listings = [("Methods by metrics; residuals are those at the widest tolerance [s]", shown)]
+    captions = {
+        "swarms": "Real events pasted into noise",
+        "false_picks": "Picks where there is no earthquake",
+        "coverage": "Coverage of the time uncertainty",
+        "speed": "Processor time",
+        "skipped": "Methods that are not here",
+        "failures": "What failed",
+    }
+    listings += [(caption, tables[name]) for name, caption in captions.items() if len(tables[name])]
+    write_benchmark(
+        out / "report.html", "Benchmark of pickers", run=facts, listings=listings, figures=figures
+    )
+    write_json(out / "run.json", {**facts, "software": software()})
 
 
 def _rates(text: str) -> list[float]:

@@ -49,6 +49,19 @@ PICKING = Schema(
     ),
 )
 
+RESIDUALS = Schema(
+    "residuals",
+    "Picks within 0.5 s of a label, one to one.",
+    (
+        _SET,
+        _METHOD,
+        _PHASE,
+        Column("residual_s", "float", "pick minus label", "s", required=True),
+        Column("time_uncertainty_s", "float", "stated standard deviation", "s", low=0),
+        Column("probability", "float", "stated probability", low=0, high=1),
+    ),
+)
+
 FALSE_PICKS = Schema(
     "false_picks",
     "Picks where there is no earthquake.",

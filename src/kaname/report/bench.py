@@ -1,0 +1,271 @@
+"""Figures of a benchmark of pickers, and its page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from kaname.report import style
+from kaname.report.page import Column, items, number, picture, table, text, write_page
+
+LOOKS = (
+    (style.BLUE, "-", "o"),
+    (style.VERMILION, "--", "s"),
+    (style.GREEN, "-.", "^"),
+    (style.PURPLE, ":", "D"),
+    (style.ORANGE, "-", "v"),
+    (style.INK, "--", "P"),
+    (style.MUTED, "-.", "X"),
+)
+"""Colour, line and marker of a method, told apart without colour too."""
+LEAST_N = 10
+"""Bins of a reliability diagram with fewer picks are not drawn."""
+
+
+def looks(frame: pd.DataFrame) -> dict[str, tuple[str, str, str]]:
+    """Return colour, line and marker by method, in the order of the table."""
+    return {m: LOOKS[i % len(LOOKS)] for i, m in enumerate(dict.fromkeys(frame["method"]))}
+
+
+def _two(height_in: float) -> tuple[Figure, dict[str, Axes]]:
+    figure = style.new_figure(style.WIDTH_IN, height_in)
+    axes = figure.subplots(1, 2)
+    return figure, dict(zip("PS", axes))
+
+
+def _finish(axes: Mapping[str, Axes], nothing: str) -> None:
+    for phase, own in axes.items():
+        own.set_title(phase)
+        if own.has_data():
+            own.legend(loc="best")
+        else:
+            style.say(own, nothing)
+
+
+@style.styled
+def residuals(matches: pd.DataFrame) -> Figure:
+    """Draw how far the picks within 0.5 s of a label lie from it, by phase and method."""
+    figure, axes = _two(3.2)
+    bins = np.arange(-0.51, 0.52, 0.02)
+    for method, (colour, line, _) in looks(matches).items():
+        for phase, own in axes.items():
+            values = matches.loc[
+                (matches["method"] == method) & (matches["phase"] == phase), "residual_s"
+            ].to_numpy()
+            if values.size:
+                own.hist(
+                    values, bins, histtype="step", color=colour, ls=line, lw=1.4, gid="residuals",
+                    label=f"{method} (n = {values.size})",
+                )  # fmt: skip
+                own.set(xlabel="Pick minus label (s)", ylabel="Picks", xlim=(-0.5, 0.5))
+                own.yaxis.set_major_locator(MaxNLocator(integer=True))
+    _finish(axes, "no matched picks")
+    return figure
+
+
+@style.styled
+def reliability(diagram: pd.DataFrame) -> Figure:
+    """Draw the share of true picks by stated probability; bars are 95 % intervals."""
+    figure, axes = _two(3.6)
+    for method, (colour, line, marker) in looks(diagram).items():
+        for phase, own in axes.items():
+            rows = diagram[(diagram["method"] == method) & (diagram["phase"] == phase)]
+            shown = rows[rows["n"] >= LEAST_N]
+            if len(shown):
+                own.errorbar(
+                    shown["stated"], shown["observed"],
+                    [shown["observed"] - shown["observed_low"], shown["observed_high"] - shown["observed"]],
+                    color=colour, ls=line, marker=marker, ms=4, lw=1.2, elinewidth=0.6, gid="reliability",
+                    label=f"{method} (n = {rows['n'].sum()})",
+                )  # fmt: skip
+    for own in axes.values():
+        if own.has_data():
+            own.plot([0, 1], [0, 1], color=style.FAINT, lw=1.2, zorder=0)
+            own.set(xlabel="Stated probability", ylabel="Share that is true", xlim=(0, 1), ylim=(0, 1.02))
+    _finish(axes, f"no bin with {LEAST_N} picks")
+    return figure
+
+
+@style.styled
+def coverage(observed: pd.DataFrame) -> Figure:
+    """Draw the share of residuals within the stated uncertainty by what it should be."""
+    figure, axes = _two(3.6)
+    methods = looks(observed)
+    for i, (method, (colour, line, marker)) in enumerate(methods.items()):
+        for phase, own in axes.items():
+            rows = observed[
+                (observed["method"] == method) & (observed["phase"] == phase) & (observed["n"] > 0)
+            ]
+            if len(rows):
+                shift = 0.008 * (i - (len(methods) - 1) / 2)
+                own.errorbar(
+                    rows["nominal"] + shift, rows["observed"],
+                    [rows["observed"] - rows["observed_low"], rows["observed_high"] - rows["observed"]],
+                    color=colour, ls=line, marker=marker, ms=4, lw=1.0, elinewidth=0.8, gid="coverage",
+                    label=f"{method} (n = {rows['n'].iloc[0]})",
+                )  # fmt: skip
+    for own in axes.values():
+        if own.has_data():
+            own.plot([0.4, 1], [0.4, 1], color=style.FAINT, lw=1.2, zorder=0)
+            own.set(xlabel="Nominal coverage", ylabel="Observed coverage", xlim=(0.42, 1), ylim=(0, 1.02))
+    _finish(axes, "no stated uncertainty")
+    return figure
+
+
+@style.styled
+def swarms(scores: pd.DataFrame) -> Figure:
+    """Draw recall (left) and precision (right) of P (filled) and S (hollow) against events per hour."""
+    figure = style.new_figure(style.WIDTH_IN, 3.6)
+    left, right = figure.subplots(1, 2)
+    for method, (colour, line, marker) in looks(scores).items():
+        for phase, filled in (("P", colour), ("S", "white")):
+            rows = scores[(scores["method"] == method) & (scores["phase"] == phase)]
+            for own, name in ((left, "recall"), (right, "precision")):
+                own.errorbar(
+                    rows["events_per_hour"], rows[name],
+                    [rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]],
+                    color=colour, ls=line, marker=marker, mfc=filled, ms=5, lw=1.2, elinewidth=0.6,
+                    gid=name, label=f"{method} {phase}",
+                )  # fmt: skip
+    for own, name in ((left, "Onsets found within 0.3 s"), (right, "Picks within 0.5 s of an onset")):
+        if not own.has_data():
+            style.say(own, "no events pasted")
+            continue
+        rates = sorted(scores["events_per_hour"].unique())
+        own.set(xscale="log", xlabel="Events per hour", ylabel=name, ylim=(0, 1.02))
+        own.set_xticks(rates, [f"{r:g}" for r in rates])
+        own.minorticks_off()
+    if left.has_data():
+        right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+@style.styled
+def operating(points: pd.DataFrame, own_points: pd.DataFrame) -> Figure:
+    """Draw recall against false picks per hour as the least probability goes; a ring is the method's own.
+
+    Parameters
+    ----------
+    points
+        Table `kaname.evaluate.scorecard.OPERATING`.
+    own_points
+        ``method``, ``phase``, ``recall`` and ``per_hour`` at the method's own least probability.
+    """
+    figure, axes = _two(3.6)
+    for method, (colour, line, marker) in looks(points).items():
+        for phase, own in axes.items():
+            rows = points[(points["method"] == method) & (points["phase"] == phase)]
+            rows = rows[rows["per_hour"].notna()]
+            if len(rows):
+                own.plot(
+                    rows["per_hour"], rows["recall"], color=colour, ls=line, marker=marker, ms=3, lw=1.2,
+                    gid="operating", label=method,
+                )  # fmt: skip
+            at = own_points[(own_points["method"] == method) & (own_points["phase"] == phase)]
+            own.plot(at["per_hour"], at["recall"], "o", ms=10, mfc="none", mec=colour, gid="own")
+    for own in axes.values():
+        if own.has_data():
+            own.set_xscale("symlog", linthresh=1)
+            own.set_xlim(left=0)
+            own.set(xlabel="False picks per hour before events", ylabel="Recall at 0.5 s", ylim=(0, 1.02))
+    _finish(axes, "nothing to draw")
+    return figure
+
+
+def picking_figures(tables: Mapping[str, pd.DataFrame]) -> dict[str, tuple[Figure, str]]:
+    """Return the figures of a benchmark of pickers with their captions, by file name.
+
+    Parameters
+    ----------
+    tables
+        The tables of ``kaname bench picking`` by name (`kaname.evaluate.scorecard`).
+    """
+    out: dict[str, tuple[Figure, str]] = {}
+    scores, false = tables["scores"], tables["false_picks"]
+    for name in dict.fromkeys(scores["set"]):
+        own = {k: t[t["set"] == name] for k, t in tables.items() if "set" in t}
+        at = scores[(scores["set"] == name) & (scores["tolerance_s"] == 0.5)].merge(
+            false[(false["set"] == name) & (false["noise"] == "before events")],
+            on=["method", "phase"],
+        )
+        out[f"residuals-{name}"] = (
+            residuals(own["residuals"]),
+            f"{name}: picks within 0.5 s of a label, one to one.",
+        )
+        out[f"operating-{name}"] = (
+            operating(own["operating_points"], at),
+            f"{name}: recall against false picks before the events, by least probability; rings are the "
+            "methods' own.",
+        )
+        out[f"reliability-{name}"] = (
+            reliability(own["reliability"]),
+            f"{name}: share of picks within 0.5 s of a label by stated probability. Bars are 95 % intervals; "
+            f"bins with fewer than {LEAST_N} picks are left out. sta_lta and ar_pick state a rank.",
+        )
+        out[f"coverage-{name}"] = (
+            coverage(own["coverage"]),
+            f"{name}: share of residuals within the stated uncertainty at 50, 68, 90 and 95 %.",
+        )
+    if len(tables["swarms"]):
+        out["swarms"] = (
+            swarms(tables["swarms"]),
+            "Real events pasted into noise at known rates; P filled, S hollow.",
+        )
+    return out
+
+
+def write_benchmark(
+    path: str | os.PathLike[str],
+    title: str,
+    *,
+    run: Mapping[str, Any],
+    listings: Sequence[tuple[str, pd.DataFrame]],
+    figures: Mapping[str, tuple[Figure, str]],
+) -> Path:
+    """Write the page of a benchmark.
+
+    Parameters
+    ----------
+    path
+        HTML file.
+    title
+        Title of the page.
+    run
+        What is to be known about the run.
+    listings
+        Captions and tables to show.
+    figures
+        Figures and their captions by name.
+
+    Raises
+    ------
+    StorageError
+        When the disk refuses.
+    """
+
+    def body() -> Iterator[str]:
+        yield f"<header><h1>{text(title)}</h1></header><main>\n"
+        yield items(((k, text(v)) for k, v in run.items()), wide=True)
+        for i, (caption, frame) in enumerate(listings):
+            columns = [_column(name, frame[name]) for name in frame]
+            yield from table(f"table-{i}", text(caption), columns, frame.to_dict("records"))
+        for name, (figure, caption) in figures.items():
+            yield picture(figure, f"Figure {name}", text(caption))
+        yield "</main>\n"
+
+    return write_page(path, title, body())
+
+
+def _column(name: str, values: pd.Series) -> Column:
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return Column(name, name, lambda r: text(r[name]))
+    places = 0 if pd.api.types.is_integer_dtype(values) else 3
+    return Column(name, name, lambda r: number(r[name], places), lambda r: r[name])
