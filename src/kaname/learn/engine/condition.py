@@ -53,31 +53,31 @@ def condition(data: NDArray[np.floating], mask: Mask) -> Array:
         raise ValueError(
             f"data and mask must have shape (3, a multiple of {BLOCK}), found {data.shape} and {mask.shape}"
         )
-    return _condition(np.ascontiguousarray(data, np.float64), np.ascontiguousarray(mask), _SOS)
+    x = np.ascontiguousarray(data, data.dtype if data.dtype == np.float32 else np.float64)
+    return _condition(x, np.ascontiguousarray(mask), _SOS)
 
 
 @njit(cache=True, fastmath={"contract", "arcp", "nsz"})
-def _condition(data: NDArray[np.float64], mask: Mask, sos: NDArray[np.float64]) -> Array:
+def _condition(data: NDArray[np.floating], mask: Mask, sos: NDArray[np.float64]) -> Array:
     n = data.shape[1]
     n_block = n // BLOCK
-    out = np.zeros((N_INPUT, n), np.float32)
+    bridged, passed = np.empty((3, n)), np.empty((3, n), np.float32)
+    whole = np.empty(3, np.bool_)
+    for c in range(3):
+        whole[c] = mask[c].all()
+        _bridge(data[c], mask[c], whole[c], bridged[c])
+    _high_pass(bridged, sos, passed)
     energy = np.full((3, n_block), -1.0)
     for c in range(3):
-        _high_pass(data[c], mask[c], sos, out[c])
+        if not whole[c]:
+            for i in range(n):
+                if not mask[c, i]:
+                    passed[c, i] = np.float32(0.0)
         for b in range(n_block):
-            total, count = _energy(out[c, b * BLOCK : (b + 1) * BLOCK], mask[c, b * BLOCK : (b + 1) * BLOCK])
+            count = BLOCK if whole[c] else mask[c, b * BLOCK : (b + 1) * BLOCK].sum()
             if count >= BLOCK // 2:
-                energy[c, b] = total / count
-    loud = np.zeros(n_block)
-    for b in range(n_block):
-        total, count = 0.0, 0
-        for c in range(3):
-            for k in range(max(0, b - REACH), min(n_block, b + REACH + 1)):
-                if energy[c, k] >= 0.0:
-                    total += energy[c, k]
-                    count += 1
-        loud[b] = np.sqrt(total / count) if count else 0.0
-    quiet = np.zeros(n_block)
+                energy[c, b] = _energy(passed[c, b * BLOCK : (b + 1) * BLOCK]) / count
+    sums, counts, lows = np.empty((3, n_block)), np.empty((3, n_block), np.int64), np.empty((3, n_block))
     for c in range(3):
         for b in range(n_block):
             low, total, count = np.inf, 0.0, 0
@@ -86,63 +86,75 @@ def _condition(data: NDArray[np.float64], mask: Mask, sos: NDArray[np.float64]) 
                     low = min(low, energy[c, k])
                     total += energy[c, k]
                     count += 1
-            quiet[b] = max(np.sqrt(low), FLOOR * np.sqrt(total / count)) if count else 0.0
-        _scale(out[c], quiet, out[3 + c], True)
+            sums[c, b], counts[c, b], lows[c, b] = total, count, low
+    loud, quiet = np.zeros(n_block), np.zeros((3, n_block))
+    for b in range(n_block):
+        count = counts[:, b].sum()
+        loud[b] = np.sqrt(sums[:, b].sum() / count) if count else 0.0
+        for c in range(3):
+            if counts[c, b]:
+                quiet[c, b] = max(np.sqrt(lows[c, b]), FLOOR * np.sqrt(sums[c, b] / counts[c, b]))
+    out = np.zeros((N_INPUT, n), np.float32)
     for c in range(3):
-        _scale(out[c], loud, out[c], False)
+        if counts[c].any():
+            _scale(passed[c], loud, out[c], False)
+            _scale(passed[c], quiet[c], out[3 + c], True)
     return out
 
 
+@njit(cache=True)
+def _bridge(x: NDArray[np.floating], mask: Mask, whole: bool, out: NDArray[np.float64]) -> None:
+    """Take the first real sample from all, go straight from real to real, and be zero before the first."""
+    n = x.shape[0]
+    if whole:
+        origin = float(x[0])
+        for i in range(n):
+            out[i] = x[i] - origin
+        return
+    last = -1
+    origin = 0.0
+    for i in range(n):
+        if not mask[i]:
+            continue
+        if last < 0:
+            origin = float(x[i])
+            out[:i] = 0.0
+        else:
+            left, right = x[last] - origin, x[i] - origin
+            for k in range(last + 1, i):
+                out[k] = left + (right - left) * (k - last) / (i - last)
+        out[i] = x[i] - origin
+        last = i
+    out[last + 1 :] = 0.0
+
+
+@njit(cache=True, fastmath={"contract", "nsz"})
+def _high_pass(x: NDArray[np.float64], sos: NDArray[np.float64], out: Array) -> None:
+    # The three components side by side: each must wait for its own last sample, not for the others'.
+    b0, b1, b2, a1, a2 = sos[0], sos[1], sos[2], sos[4], sos[5]
+    p1, p2, q1, q2, r1, r2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(x.shape[1]):
+        u, v, w = x[0, i], x[1, i], x[2, i]
+        p, q, r = b0 * u + p1, b0 * v + q1, b0 * w + r1
+        p1, p2 = b1 * u + p2 - a1 * p, b2 * u - a2 * p
+        q1, q2 = b1 * v + q2 - a1 * q, b2 * v - a2 * q
+        r1, r2 = b1 * w + r2 - a1 * r, b2 * w - a2 * r
+        out[0, i], out[1, i], out[2, i] = p, q, r
+
+
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _energy(x: Array, mask: Mask) -> tuple[float, int]:
-    total, count = np.float32(0.0), 0
+def _energy(x: Array) -> float:
+    total = np.float32(0.0)
     for i in range(x.shape[0]):
         total += x[i] * x[i]
-        count += mask[i]
-    return float(total), count
+    return float(total)
 
 
 @njit(cache=True)
-def _high_pass(x: NDArray[np.float64], mask: Mask, sos: NDArray[np.float64], out: Array) -> None:
-    n = x.shape[0]
-    first = 0
-    while first < n and not mask[first]:
-        first += 1
-    if first == n:
-        return
-    b0, b1, b2, a1, a2 = sos[0], sos[1], sos[2], sos[4], sos[5]
-    origin = x[first]
-    z1, z2 = 0.0, 0.0
-    i = first
-    while i < n:
-        if mask[i]:
-            value = x[i] - origin
-            y = b0 * value + z1
-            z1 = b1 * value - a1 * y + z2
-            z2 = b2 * value - a2 * y
-            out[i] = y
-            i += 1
-            continue
-        end = i
-        while end < n and not mask[end]:
-            end += 1
-        if end == n:
-            return
-        left, right = x[i - 1] - origin, x[end] - origin
-        for k in range(i, end):
-            value = left + (right - left) * (k - i + 1) / (end - i + 1)
-            y = b0 * value + z1
-            z1 = b1 * value - a1 * y + z2
-            z2 = b2 * value - a2 * y
-        i = end
-
-
-@njit(cache=True, fastmath={"reassoc", "contract", "arcp", "nsz"})
 def _scale(x: Array, level: NDArray[np.float64], out: Array, compress: bool) -> None:
-    """Divide by the level, interpolated between the middles of its blocks; a level of zero gives zero."""
+    """Divide by the level, interpolated between the middles of its blocks; where it is zero, so is the output."""
     n_block = level.shape[0]
     half = BLOCK // 2
-    one, four, clip = np.float32(1.0), np.float32(4.0), np.float32(CLIP)
     for b in range(n_block):
         here = level[b]
         if here <= 0.0:
@@ -154,10 +166,28 @@ def _scale(x: Array, level: NDArray[np.float64], out: Array, compress: bool) -> 
             start = (before + here) / 2 if side == 0 else here
             stop = here if side == 0 else (here + after) / 2
             base, slope = np.float32(start), np.float32((stop - start) / half)
-            part = x[b * BLOCK + side * half : b * BLOCK + (side + 1) * half]
-            into = out[b * BLOCK + side * half : b * BLOCK + (side + 1) * half]
-            for j in range(half):
-                v = part[j] / (base + slope * np.float32(j))
-                if compress:
-                    v = np.copysign(four * (np.sqrt(np.sqrt(one + abs(v))) - one), v)
-                into[j] = min(max(v, -clip), clip)
+            low = b * BLOCK + side * half
+            if compress:
+                _compressed(x[low : low + half], base, slope, out[low : low + half])
+            else:
+                _linear(x[low : low + half], base, slope, out[low : low + half])
+
+
+# With Python's own division by zero, and where input and output are one, LLVM leaves these loops scalar.
+@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz", "nnan"})
+def _linear(x: Array, base: np.float32, slope: np.float32, out: Array) -> None:
+    clip = np.float32(CLIP)
+    for j in range(x.shape[0]):
+        v = x[j] / (base + slope * np.float32(j))
+        v = v if v < clip else clip
+        out[j] = v if v > -clip else -clip
+
+
+@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz", "nnan"})
+def _compressed(x: Array, base: np.float32, slope: np.float32, out: Array) -> None:
+    one, four, clip = np.float32(1.0), np.float32(4.0), np.float32(CLIP)
+    for j in range(x.shape[0]):
+        v = x[j] / (base + slope * np.float32(j))
+        size = four * (np.sqrt(np.sqrt(one + abs(v))) - one)
+        size = size if size < clip else clip
+        out[j] = size if v >= 0 else -size
