@@ -22,10 +22,12 @@ from kaname.core.waveform import Waveform
 from kaname.formats.labelled import LabelledRecord, LabelledSet, shifted
 from kaname.learn.engine.condition import RATE_HZ
 from kaname.learn.engine.windows import slots
+from kaname.learn.networks.export import export_picker
 from kaname.learn.networks.picker import PickerNetwork
 from kaname.learn.simulate.augment import Augmentation, Mixer, Sources
 from kaname.learn.simulate.noise import noise as artificial_noise
 from kaname.learn.simulate.records import Bank, simulate
+from kaname.learn.train.calibrate import calibrate, find
 from kaname.learn.train.loop import Schedule
 from kaname.learn.train.loop import train as fit
 from kaname.learn.train.split import Part, groups, part_of, split_by_day, time_of
@@ -67,6 +69,8 @@ class PickerConfig(Settings):
     onset_weight: float = Field(4.0, ge=0, description="extra weight of samples about onsets in the loss")
     widths: tuple[int, ...] = Field((16, 32, 64, 96), description="channels of the network's scales")
     schedule: Schedule = Field(default=Schedule(), description="how long and how fast")
+    calibration: int = Field(3000, ge=100, description="windows that peaks are calibrated on")
+    version: int = Field(1, ge=1, description="version of the weights")
 
 
 @dataclass(frozen=True)
@@ -82,14 +86,15 @@ class Labelled:
 
 
 def train(config: PickerConfig, out: str | Path, *, resume: bool = True) -> PickerNetwork:
-    """Train and return the best by validation; ``picker.pt`` and a checkpoint are in ``out``.
+    """Train and return the best by validation.
 
     Parameters
     ----------
     config
         Data, network and schedule.
     out
-        Folder; the simulated earthquakes are kept there too.
+        Folder for ``picker.onnx``, which ``--picker kaname:FILE`` runs, ``picker.pt``, the checkpoint and the
+        simulated earthquakes.
     resume
         Take up a checkpoint that is there; otherwise start anew.
 
@@ -121,7 +126,22 @@ def train(config: PickerConfig, out: str | Path, *, resume: bool = True) -> Pick
     best = fit(network, Maker(mixers["train"], config.schedule.batch), loss, score, config.schedule, folder)
     assert isinstance(best, PickerNetwork)
     torch.save({"settings": best.settings, "state": best.state_dict()}, folder / "picker.pt")
+    write(best, config, mixers["validation"], folder / "picker.onnx")
     return best
+
+
+def write(network: PickerNetwork, config: PickerConfig, mixer: Mixer, path: Path) -> None:
+    """Calibrate a network on windows that it was not trained on, and write it for the engine."""
+
+    def logits(x: Array) -> Array:
+        with torch.no_grad():
+            return np.asarray(network.steps(torch.from_numpy(x)).numpy())
+
+    sigma = config.augmentation.label_sigma_s
+    rng = np.random.default_rng(20_000_000 + config.schedule.seed)
+    found = find(logits, [mixer.window(rng) for _ in range(config.calibration)], sigma)
+    card = {"name": path.stem, "version": str(config.version), "label_sigma_s": sigma, **calibrate(found)}
+    export_picker(network, path, card)
 
 
 def load(path: str | Path) -> PickerNetwork:
