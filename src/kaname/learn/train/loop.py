@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing import get_context
@@ -53,7 +54,7 @@ def train(
     schedule: Schedule,
     folder: Path,
     *,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], None] | None = None,
 ) -> nn.Module:
     """Train a network and return the best by validation.
 
@@ -75,13 +76,14 @@ def train(
     folder
         For ``checkpoint.pt``.
     report
-        Takes a line of progress.
+        Takes a line of progress; by default it is logged to stderr.
 
     Raises
     ------
     InputError
         When the checkpoint is of another schedule or network.
     """
+    report = report or _log
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device)
     mean = torch.optim.swa_utils.AveragedModel(network, avg_fn=_mean(schedule.average), use_buffers=True)
@@ -141,6 +143,11 @@ def train(
                 break
     network.load_state_dict(best["state"])
     return network.to("cpu").eval()
+
+
+def _log(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
 
 
 def _mean(share: float) -> Callable[[Tensor, Tensor, Any], Tensor]:
