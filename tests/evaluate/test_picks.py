@@ -8,7 +8,7 @@ import pytest
 
 from kaname.core.errors import InputError, SchemaError
 from kaname.core.tables import PICKS, table
-from kaname.evaluate.picks import match_picks, score_picks
+from kaname.evaluate.picks import match_picks, near_label, score_dense, score_picks
 
 T0 = pd.Timestamp("2024-01-01")
 
@@ -78,3 +78,12 @@ def test_bad_input_is_refused() -> None:
         score_picks(rows(), rows(), tolerances_s=(0.0,))
     with pytest.raises(SchemaError):
         score_picks(pd.DataFrame({"station": ["A"]}), rows())
+
+
+def test_dense_onsets_may_share_what_is_true_but_not_what_is_found() -> None:
+    labels = rows(("A", "P", 10.0), ("A", "P", 10.2), ("A", "P", 30.0))
+    picks = rows(("A", "P", 10.05), ("A", "P", 10.45), ("A", "P", 30.4), ("A", "P", 50.0), ("B", "P", 10.0))
+    score = score_dense(picks, labels).set_index("phase").loc["P"]
+    assert (score.n_label, score.n_found) == (3, 2)  # 10.05 has 10.0, 10.45 has 10.2; 30.4 is too far
+    assert (score.n_pick, score.n_true) == (5, 3)
+    assert near_label(picks, labels, 0.5).tolist() == [True, True, True, False, False]

@@ -47,6 +47,7 @@ def command(
     *,
     methods: Sequence[str],
     split: str,
+    split_by: str,
     least: float | None,
     limit: int | None,
     clock: Sequence[str],
@@ -61,7 +62,7 @@ def command(
     found, skipped = find_methods(methods, least)
     if not found:
         raise NotFoundError("none of the methods is here:\n  " + "\n  ".join(skipped["reason"]))
-    whole, cut, unread = read_sets(data, split=split, limit=limit, clock=clock)
+    whole, cut, unread = read_sets(data, split=split, by=split_by, limit=limit, clock=clock)
     if not any(r.labels for r in cut):
         raise NotFoundError(f"none of the {len(cut)} records has a label of P or S; nothing can be scored")
     judged, failures = judge(found, cut)
@@ -83,7 +84,7 @@ def command(
             fast = speed("all", found, wave)
     facts = {
         "sets": {name: sum(r.source == name for r in cut) for name in dict.fromkeys(r.source for r in cut)},
-        "split": split,
+        "split": split if split == "all" else f"{split} by {split_by}",
         "least probability": {m.name: m.least for m in found},
         "noise made of": f"{len(noise.usable(pieces))} stretches before events, "
         f"{sum(p.duration_s for p in pieces) / 3600:.2f} h; {noise_hours:g} h of each kind",

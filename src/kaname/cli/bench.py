@@ -21,8 +21,14 @@ MethodNames = Annotated[
     list[str] | None,
     typer.Option("--method", help="Method to measure; may be repeated. By default all that are installed."),
 ]
-SplitName = Annotated[
-    str, typer.Option("--split", help="Events: all, train or test; by the set's own word or a hash.")
+SplitName = Annotated[str, typer.Option("--split", help="Events: all, train, validation or test.")]
+SplitBy = Annotated[
+    str,
+    typer.Option(
+        "--split-by",
+        help="What is held together where the set states no split: event or day (as kaname train does), or "
+        "name (halves, as classical was calibrated).",
+    ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many records of each set.")]
 Clock = Annotated[
@@ -53,6 +59,7 @@ def picking(
     data: Data,
     method: MethodNames = None,
     split: SplitName = "all",
+    split_by: SplitBy = "event",
     min_probability: Annotated[
         float | None,
         typer.Option("--min-probability", min=0, max=1, help="Least probability; default: each method's."),
@@ -76,6 +83,7 @@ def picking(
         data,
         methods=method or [],
         split=split,
+        split_by=split_by,
         least=min_probability,
         limit=limit,
         clock=clock_offset or [],

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from kaname.report import style
 from kaname.report.page import Column, items, number, picture, table, text, write_page
@@ -163,7 +163,7 @@ def operating(points: pd.DataFrame, own_points: pd.DataFrame) -> Figure:
     for method, (colour, line, marker) in looks(points).items():
         for phase, own in axes.items():
             rows = points[(points["method"] == method) & (points["phase"] == phase)]
-            rows = rows[rows["per_hour"].notna()]
+            rows = rows[rows["per_hour"].notna() & (rows["recall"] > 0)]
             if len(rows):
                 own.plot(
                     rows["per_hour"], rows["recall"], color=colour, ls=line, marker=marker, ms=3, lw=1.2,
@@ -174,7 +174,8 @@ def operating(points: pd.DataFrame, own_points: pd.DataFrame) -> Figure:
     for own in axes.values():
         if own.has_data():
             own.set_xscale("symlog", linthresh=1)
-            own.set_xlim(left=0)
+            own.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+            own.set_xlim(left=-0.05)
             own.set(xlabel="False picks per hour before events", ylabel="Recall at 0.5 s", ylim=(0, 1.02))
     _finish(axes, "nothing to draw")
     return figure
