@@ -20,6 +20,7 @@ LENGTH_S = 0.8
 N_BIN = 41
 """Frequencies a network sees: 0 to 50 Hz in steps of 1.25 Hz."""
 N_FEATURE = 6
+TRAINING_RATE_HZ = 100.0
 RATE_HZ = (10.0, 1000.0)
 BLOCK = 10
 """Frames of a block whose mean power the floor is taken from (2 s)."""
@@ -42,8 +43,8 @@ def hop_of(sampling_rate: float) -> int:
     hop = round(HOP_S * sampling_rate)
     if not RATE_HZ[0] <= sampling_rate <= RATE_HZ[1] or abs(hop - HOP_S * sampling_rate) > 1e-3 * HOP_S:
         raise InputError(
-            f"a sampling rate of {sampling_rate:g} Hz cannot be used: expected {RATE_HZ[0]:g} to "
-            f"{RATE_HZ[1]:g} Hz and a multiple of 5 Hz (20, 40, 50, 100, 200 Hz, ...); resample the record first"
+            f"a sampling rate of {sampling_rate:g} Hz cannot be used: expected {RATE_HZ[0]:g} to {RATE_HZ[1]:g} "
+            "Hz and a multiple of 5 Hz (20, 40, 50, 100, 200 Hz, ...); resample the record first"
         )
     return hop
 

@@ -1,8 +1,8 @@
 """The denoiser: a two-dimensional U-Net from the picture of a record to a mask of its short-time spectra.
 
 After DeepDenoiser (Zhu, Mousavi & Beroza 2019, https://doi.org/10.1109/TGRS.2019.2926772), with these
-differences: three components are seen together; what is seen is the power against the level of noise about each
-instant, not the spectra themselves; there is one mask, for the signal; the loss is taken on the waveform.
+differences: three components are seen together; what is seen is the power against the level of noise about
+each instant, not the spectra themselves; there is one mask, for the signal; the loss is taken on the waveform.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 
 from kaname.learn.engine.frames import N_FEATURE
 
+
 def _block(n_in: int, n_out: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU())
 
@@ -25,9 +26,7 @@ class _Context(nn.Module):
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
-            width, width, (3, 3), padding=(1, dilation), dilation=(1, dilation), bias=False
-        )
+        self.conv = nn.Conv2d(width, width, (3, 3), padding=(1, dilation), dilation=(1, dilation), bias=False)
         self.norm = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,7 +49,10 @@ class DenoiserNetwork(nn.Module):
         self.enter = nn.Sequential(_block(N_FEATURE, widths[0]), _block(widths[0], widths[0]))
         self.down = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU(), _block(b, b)
+                nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(b),
+                nn.ReLU(),
+                _block(b, b),
             )
             for a, b in pairs
         )

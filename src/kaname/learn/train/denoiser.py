@@ -31,11 +31,11 @@ class DenoiserConfig(Settings):
 
     records: tuple[Path, ...] = Field((), description="folders of records with a table (csv) beside them")
     simulated: Path | None = Field(None, description="bank of simulated records")
-    n_simulated: int = Field(4000, ge=1, description="how many records of the bank are used")
+    n_simulated: int = Field(2000, ge=1, description="how many records of the bank are used")
     widths: tuple[int, ...] = Field((16, 24, 40, 64), description="channels of the network's scales")
-    n_frame: int = Field(200, multiple_of=40, description="frames of a training window, 0.2 s apart")
+    n_frame: int = Field(160, multiple_of=40, description="frames of a training window, 0.2 s apart")
     schedule: Schedule = Field(
-        default=Schedule(seed=3, steps=4000, batch=16, every=200, average=0.995, warmup=100, workers=0),
+        default=Schedule(seed=3, steps=3000, batch=12, every=100, average=0.995, warmup=100, workers=0),
         description="how long and how fast",
     )
     least_snr_db: float = Field(15.0, description="records weaker than this are not taken for signals [dB]")
@@ -60,7 +60,7 @@ class Mixer:
             raise ValueError("no record is strong enough for a signal")
 
     def window(self, rng: np.random.Generator) -> tuple[Array, Array, int, int]:
-        """Return mixture and signal, shape (3, n), the sample of P (may lie outside), and how many bins there are."""
+        """Return mixture and signal, shape (3, n), the sample of P (may lie outside), and the bins there are."""
         c = self.config
         n = self.n
         clean, p = self._signal(rng)
@@ -214,7 +214,9 @@ def batch_of(mixer: Mixer, seeds: list[list[int]]) -> tuple[np.ndarray, ...]:
         real = np.repeat(mixture.any(axis=1)[:, None], spectra.shape[1], axis=1)
         x = features(spectra[:, :, :n_bin], real)
         noise = (mixture - clean) * scale
-        rows.append((spectra.astype(np.complex64), x, (clean * scale).astype(np.float32), noise.astype(np.float32), p))
+        rows.append(
+            (spectra.astype(np.complex64), x, (clean * scale).astype(np.float32), noise.astype(np.float32), p)
+        )
     spectra, x, clean, noise, p = zip(*rows)
     return np.stack(spectra), np.stack(x), np.stack(clean), np.stack(noise), np.array(p)
 
@@ -286,6 +288,12 @@ def read_simulated(path: Path | None, limit: int) -> list[Record]:
         return []
     bank = Bank.load(path)
     return [
-        Record(f"simulated {i}", bank.data[i].copy(), round(float(bank.p[i])), None, "train" if i % 10 else "validation")
+        Record(
+            f"simulated {i}",
+            bank.data[i].copy(),
+            round(float(bank.p[i])),
+            None,
+            "train" if i % 10 else "validation",
+        )
         for i in range(min(limit, len(bank)))
     ]

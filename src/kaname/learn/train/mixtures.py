@@ -1,4 +1,4 @@
-"""Real records of single earthquakes, split by event, and mixtures of an earthquake with noise of another record.
+"""Real records of single earthquakes, split by event, and the noise before them.
 
 The records are those of the folder's ``train.csv`` or ``waveform.csv``: npz files of 90 s at 100 Hz with
 columns E, N, Z (or Z alone) and the sample of P.
@@ -31,7 +31,7 @@ GUARD = 100
 
 @dataclass(frozen=True)
 class Record:
-    """One sensor's record of one event: Z, N, E at 100 Hz, a missing component zero, means before P removed."""
+    """One sensor's record of an event: Z, N, E at 100 Hz, a missing component zero, means before P removed."""
 
     name: str
     data: Array
@@ -64,7 +64,7 @@ def read_records(folders: Iterable[Path]) -> list[Record]:
     """Read the records of folders, with their parts.
 
     Events are told apart by the time in the file's name; all records of an event, of whichever folder, are in
-    one part (`kaname.learn.train.split`), and an eighth of those that are not for the test are for validation.
+    one part (`kaname.learn.train.split`); an eighth of the days that are not for the test are for validation.
 
     Raises
     ------
@@ -84,7 +84,9 @@ def read_records(folders: Iterable[Path]) -> list[Record]:
     out: list[Record] = []
     for (path, row), time, side in zip(rows, times, held):
         # By the day: it never parts an event from its neighbours, bar those over midnight.
-        validation = side == "train" and part_of(f"validation {time.astype('datetime64[D]')}", share=0.125) == "test"
+        validation = (
+            side == "train" and part_of(f"validation {time.astype('datetime64[D]')}", share=0.125) == "test"
+        )
         with np.load(path) as file:
             data = np.nan_to_num(file["data"].astype(np.float64)).T[::-1]
         p = int(row["itp"])
@@ -100,7 +102,7 @@ def _time(name: str) -> np.datetime64:
 
 
 def stretched(record: Record, factor: Fraction) -> Record:
-    """Return the record on another time scale: what a smaller and nearer, or larger and farther, event looks like."""
+    """Return the record on another time scale: like a smaller and nearer, or larger and farther, event."""
     if factor == 1:
         return record
     data = signal.resample_poly(record.data, factor.numerator, factor.denominator, axis=1)
@@ -116,7 +118,7 @@ def long_noise(noise: Array, n: int, rng: np.random.Generator) -> Array:
 
 
 def surrogate(noise: Array, rng: np.random.Generator) -> Array:
-    """Return noise of the same spectra with random phases (Theiler et al. 1992, 10.1016/0167-2789(92)90102-S)."""
+    """Return noise of the same spectra with random phases (Theiler 1992, 10.1016/0167-2789(92)90102-S)."""
     n = noise.shape[1]
     taper = signal.windows.tukey(n, 0.1)
     spectrum = np.fft.rfft(noise * taper, axis=1)
