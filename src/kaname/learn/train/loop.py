@@ -174,14 +174,28 @@ def _batches(make: Maker, schedule: Schedule, first: int) -> Iterator[tuple[np.n
     if not schedule.workers:
         yield from map(make, seeds)
         return
-    with get_context("fork").Pool(schedule.workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with get_context("fork").Pool(schedule.workers, initializer=_begin, initargs=(make,)) as pool:
         pending = []
         for seed in seeds:
-            pending.append(pool.apply_async(make, (seed,)))
+            pending.append(pool.apply_async(_make, (seed,)))
             if len(pending) > 4 * schedule.workers:
                 yield pending.pop(0).get()
         for result in pending:
             yield result.get()
+
+
+_maker: Maker
+"""In a worker: what makes the batches. A fork hands it over; to pass it with each task would copy the data."""
+
+
+def _begin(make: Maker) -> None:
+    global _maker
+    _maker = make
+    torch.set_num_threads(1)
+
+
+def _make(seed: int) -> tuple[np.ndarray, ...]:
+    return _maker(seed)
 
 
 def _save(path: Path, content: dict[str, Any]) -> None:
