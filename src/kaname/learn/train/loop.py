@@ -185,7 +185,7 @@ def _batches(make: Maker, schedule: Schedule, first: int) -> Iterator[tuple[np.n
 
 
 _maker: Maker
-"""In a worker: what makes the batches. A fork hands it over; passed with each task, the data would be copied."""
+"""In a worker: what makes the batches. A fork hands it over; with each task the data would be copied."""
 
 
 def _begin(make: Maker) -> None:
