@@ -30,7 +30,7 @@ from kaname.learn.simulate.records import Bank, simulate
 from kaname.learn.train.calibrate import calibrate, find
 from kaname.learn.train.loop import Schedule
 from kaname.learn.train.loop import train as fit
-from kaname.learn.train.split import Part, groups, part_of, split_by_day, time_of
+from kaname.learn.train.split import SAME_EVENT_S, Part, split_by_day, split_by_time, time_of
 
 Array = NDArray[np.float32]
 
@@ -180,25 +180,20 @@ def read(config: PickerConfig) -> list[Labelled]:
     """Read the sets, each record with the part it belongs to; see `LabelledSource.split`."""
     taught = _taught(config)
     every = [(source, r) for source in config.sets for r in LabelledSet(source.root).records()]
-    dated = [i for i, (source, _) in enumerate(every) if source.split == "event"]
-    number = dict(zip(dated, groups([time_of(every[i][1]) for i in dated])))
-    first: dict[int, np.datetime64] = {}
-    shared = set()
-    for i in dated:
-        t = time_of(every[i][1])
-        first[number[i]] = min(first.get(number[i], t), t)
-        if not every[i][0].train_only:
-            shared.add(number[i])
+    # What is held out follows from the sets that may be held out alone, whatever else is trained on.
+    dated = [(i, time_of(r)) for i, (c, r) in enumerate(every) if c.split == "event" and not c.train_only]
+    part: dict[int, Part] = dict(zip([i for i, _ in dated], split_by_time([t for _, t in dated])))
+    held = np.array([t for i, t in dated if part[i] != "train"], "datetime64[ns]")
     out = []
     for i, (source, record) in enumerate(every):
-        part: Part
+        time = time_of(record)
         if source.split == "day":
-            part = split_by_day([time_of(record)])[0]
-        else:
-            part = part_of(str(np.datetime64(first[number[i]], "s"))) if number[i] in shared else "train"
-            if source.train_only and part != "train":
+            part[i] = split_by_day([time])[0]
+        elif source.train_only:
+            if len(held) and np.abs(held - time).min() <= 2 * np.timedelta64(round(SAME_EVENT_S), "s"):
                 continue
-        out += _labelled(source, record, taught.get(record.name, {}), part)
+            part[i] = "train"
+        out += _labelled(source, record, taught.get(record.name, {}), part[i])
     return out
 
 

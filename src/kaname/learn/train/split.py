@@ -28,19 +28,15 @@ def split_by_time(times: Sequence[np.datetime64]) -> list[Part]:
         Time of each record, UTC; a chain of times each less than two minutes from the next is one event.
         Which part it belongs to follows from the first of them alone.
     """
-    group = groups(times)
-    first = {g: min(t for t, h in zip(times, group) if h == g) for g in set(group)}
-    return [part_of(str(np.datetime64(first[g], "s"))) for g in group]
-
-
-def groups(times: Sequence[np.datetime64]) -> list[int]:
-    """Number the events: records closer than two minutes, and chains of such, have the same number."""
     values = np.asarray(times, "datetime64[ms]")
     order = np.argsort(values, kind="stable")
-    apart = np.diff(values[order]) / np.timedelta64(1, "s") > SAME_EVENT_S
-    out = np.empty(len(values), np.int64)
-    out[order] = np.concatenate([[0], np.cumsum(apart)])[: len(values)]
-    return [int(g) for g in out]
+    out: list[Part] = ["train"] * len(values)
+    first = values[order[:1]]
+    for previous, i in zip([*order[:1], *order], order):
+        if (values[i] - values[previous]) / np.timedelta64(1, "s") > SAME_EVENT_S:
+            first = values[[i]]
+        out[i] = part_of(str(first[0].astype("datetime64[s]")))
+    return out
 
 
 def split_by_day(times: Sequence[np.datetime64]) -> list[Part]:
