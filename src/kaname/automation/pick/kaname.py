@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from kaname.automation.pick.classical import first_motion
@@ -148,16 +150,22 @@ class KanamePicker:
         low, high = max(0, sample - near), min(window.data.shape[1], sample + near)
         real = np.flatnonzero(window.mask[:, low:high].any(axis=1)).tolist()
         rows = [r for r in ROWS[phase] if r in real] or real
-        raw = window.data[rows].astype(np.float64)
-        if not rows or is_glitch(raw, low, high):
+        raw = window.data[rows, low:high].astype(np.float64)
+        if not rows or is_glitch(raw, 0, raw.shape[1]):
             return None
-        traces = reading.traces[rows]
-        before = traces[:, max(0, sample - round(BEFORE_S * self.rate_hz)) : sample]
-        after = traces[:, sample : sample + round(AFTER_S * self.rate_hz)]
-        loudness = after.var(axis=1)
-        snr_db = float(10 * np.log10(max(loudness.mean(), 1e-30) / max(before.var(axis=1).mean(), 1e-30)))
-        row = rows[int(np.argmax(loudness))]
+        row, snr_db = _strength(
+            reading.traces,
+            np.array(rows),
+            sample,
+            round(BEFORE_S * self.rate_hz),
+            round(AFTER_S * self.rate_hz),
+        )
         network, station, location, channel = window.ids[row].split(".")
+        polarity = ""
+        if phase == "P" and row == 0:
+            begin = max(0, sample - 2 * near)
+            trace = reading.traces[0, begin : sample + near]
+            polarity = first_motion(trace, sample - begin, self.rate_hz, snr_db)
         late = (position + window.shift(position)) * self.network.windows.interval_ns
         return Pick(
             network=network,
@@ -168,12 +176,27 @@ class KanamePicker:
             time=window.start + np.timedelta64(round(late), "ns"),
             time_uncertainty_s=float(reading.sigma_s[phase][k]),
             probability=float(reading.probability[phase][k]),
-            polarity=first_motion(reading.traces[0], sample, self.rate_hz, snr_db)
-            if phase == "P" and row == 0
-            else "",
+            polarity=polarity,
             snr_db=snr_db,
             method=self.method,
         )
+
+
+@njit(cache=True)
+def _strength(
+    traces: NDArray[np.float32], rows: NDArray[np.int64], sample: int, before: int, after: int
+) -> tuple[int, float]:
+    """Return which row is the loudest after an onset, and the ratio of variance across it [dB]."""
+    loudest, most, signal, noise = rows[0], -1.0, 0.0, 0.0
+    for row in rows:
+        trace = traces[row]
+        loud = trace[sample : sample + after].var()
+        signal += loud
+        if sample > 0:
+            noise += trace[max(0, sample - before) : sample].var()
+        if loud > most:
+            loudest, most = row, loud
+    return loudest, 10 * np.log10(max(signal, 1e-30) / max(noise, 1e-30))
 
 
 def _pieces(block: Waveform) -> Iterator[Waveform]:

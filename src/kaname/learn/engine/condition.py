@@ -152,7 +152,7 @@ def _energy(x: Array) -> float:
 
 @njit(cache=True)
 def _scale(x: Array, level: NDArray[np.float64], out: Array, compress: bool) -> None:
-    """Divide by the level, interpolated between the middles of its blocks; where it is zero, so is the output."""
+    """Divide by the level, interpolated between the middles of blocks; where it is zero, so is the output."""
     n_block = level.shape[0]
     half = BLOCK // 2
     for b in range(n_block):

@@ -1,8 +1,8 @@
 """Picks from the answers of a network.
 
 The curve of a phase is read as the density of its onset, convolved with the kernel of the training labels. A
-pick is a peak of it: its area over that of the kernel is how probable an onset is, its centroid is the time, and
-by how much it is wider than the kernel is how uncertain the time is.
+pick is a peak of it: its area over that of the kernel is how probable an onset is, its centroid is the time,
+and by how much it is wider than the kernel is how uncertain the time is.
 """
 
 from __future__ import annotations

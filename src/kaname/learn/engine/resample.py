@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
@@ -28,6 +29,8 @@ REACH_S = 2.0
 COPY = 1.5e-6
 """Rates this close to the grid's are the grid's: within a window of 350 s that is 0.05 samples."""
 MOST_PHASES = 1000
+STRAY = 0.01
+"""How far a sample may lie from its place [raw sample]."""
 
 
 def place(
@@ -69,12 +72,20 @@ def place(
         at = (offset_ns + interval_ns // 2) // interval_ns
         _copy(x, runs, at, zero, out, mask)
         return offset_ns / interval_ns - at
-    ratio = Fraction(sampling_rate / rate).limit_denominator(MOST_PHASES)
-    # The place, in raw samples, of the grid's first sample: a thousandth of a sample is finer than any clock.
-    first = round(-offset_ns * sampling_rate / NS_PER_S * 1000) / 1000
-    bases, kernel = _kernel(ratio, first - np.floor(first), min(1.0, rate / sampling_rate))
-    whole = int(np.floor(first))
-    _interpolate(x, runs, whole, first, sampling_rate / rate, ratio.numerator, bases, kernel, zero, out, mask)
+    step = sampling_rate / rate
+    ratio = Fraction(step).limit_denominator(MOST_PHASES)
+    # A rate that is no such fraction is followed piece by piece.
+    strayed = abs(step - float(ratio)) * out.size
+    edges = np.linspace(0, out.size, 1 + max(1, int(np.ceil(strayed / STRAY)))).astype(int).tolist()
+    for begin, end in pairwise(edges):
+        # Where the first sample of the piece's own row 0 lies; a thousandth is finer than any clock.
+        first = -offset_ns * sampling_rate / NS_PER_S + (begin + end) / 2 * (step - float(ratio))
+        first = round(first * 1000) / 1000
+        bases, kernel = _kernel(ratio, first - np.floor(first), min(1.0, 1 / step))
+        bases = bases + int(np.floor(first))
+        _interpolate(
+            x, runs, first, float(ratio), ratio.numerator, bases, kernel, zero, begin, end, out, mask
+        )
     return 0.0
 
 
@@ -105,49 +116,75 @@ def _copy(
 ) -> None:
     for r in range(runs.shape[0]):
         low, high = max(runs[r, 0], -at), min(runs[r, 1], out.shape[0] - at)
-        for i in range(low, high):
-            out[i + at] = np.float32(x[i] - zero)
         if low < high:
+            _less(x[low:high], zero, out[low + at : high + at])
             mask[low + at : high + at] = True
+
+
+@njit(cache=True)
+def _less(x: NDArray[np.float64], zero: float, out: Array) -> None:
+    for i in range(x.shape[0]):
+        out[i] = np.float32(x[i] - zero)
 
 
 @njit(cache=True)
 def _interpolate(
     x: NDArray[np.float64],
     runs: NDArray[np.int64],
-    whole: int,
     first: float,
     step: float,
     numerator: int,
     bases: NDArray[np.int64],
     kernel: Array,
     zero: float,
+    begin: int,
+    end: int,
     out: Array,
     mask: NDArray[np.bool_],
 ) -> None:
     denominator, n_tap = kernel.shape
-    reach = n_tap // 2
+    total = np.empty(1024, np.float32)
     for r in range(runs.shape[0]):
         a, b = runs[r, 0], runs[r, 1]
-        # Beyond the ends of a run its first and last samples go on.
-        padded = np.empty(b - a + 2 * reach, np.float32)
-        padded[:reach] = np.float32(x[a] - zero)
-        padded[reach + b - a :] = np.float32(x[b - 1] - zero)
-        for i in range(a, b):
-            padded[reach + i - a] = np.float32(x[i] - zero)
-        low = max(0, int(np.ceil((a - first) / step - 1e-6)))
-        high = min(out.shape[0], int(np.floor((b - 1 - first) / step + 1e-6)) + 1)
-        for j in range(low, high):
-            row = j % denominator
-            base = whole + j // denominator * numerator + bases[row]
-            k = min(max(base - a + 1, 0), padded.shape[0] - n_tap)
-            out[j] = _dot(kernel[row], padded[k : k + n_tap])
-            mask[j] = True
+        low = max(begin, int(np.ceil((a - first) / step - 1e-6)))
+        high = min(end, int(np.floor((b - 1 - first) / step + 1e-6)) + 1)
+        if low >= high:
+            continue
+        # The raw samples dealt out in turn, so that those which one tap meets stand side by side.
+        origin = int(np.floor(first + low * step)) - n_tap
+        n_raw = int(np.floor(first + high * step)) + n_tap - origin
+        dealt = _deal(x[a:b], origin - a, n_raw, numerator, zero)
+        for row in range(denominator):
+            stop = -((row - high) // denominator)
+            for turn in range(-((row - low) // denominator), stop, total.shape[0]):
+                part = total[: min(stop - turn, total.shape[0])]
+                part[:] = np.float32(0.0)
+                for tap in range(n_tap):
+                    k = bases[row] - n_tap // 2 + 1 + tap - origin
+                    at = k // numerator + turn
+                    _add(kernel[row, tap], dealt[k % numerator, at : at + part.shape[0]], part)
+                for i in range(part.shape[0]):
+                    out[row + (turn + i) * denominator] = part[i]
+        mask[low:high] = True
 
 
-@njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _dot(a: Array, b: Array) -> np.float32:
-    total = np.float32(0.0)
-    for i in range(a.shape[0]):
-        total += a[i] * b[i]
-    return total
+@njit(cache=True)
+def _deal(x: NDArray[np.float64], origin: int, n: int, hands: int, zero: float) -> Array:
+    """Deal samples out from ``origin`` on; beyond the ends of ``x`` its first and last go on."""
+    out = np.empty((hands, n // hands + 1), np.float32)
+    last = x.shape[0] - 1
+    for m in range(out.shape[1]):
+        i = origin + m * hands
+        if i >= 0 and i + hands <= last:
+            for h in range(hands):
+                out[h, m] = np.float32(x[i + h] - zero)
+        else:
+            for h in range(hands):
+                out[h, m] = np.float32(x[min(max(i + h, 0), last)] - zero)
+    return out
+
+
+@njit(cache=True, fastmath={"contract", "nsz"})
+def _add(weight: np.float32, x: Array, total: Array) -> None:
+    for i in range(x.shape[0]):
+        total[i] += weight * x[i]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
@@ -53,7 +54,7 @@ def export_picker(network: PickerNetwork, path: str | Path, card: dict[str, Any]
         "stride": network.stride,
     }
     example = torch.zeros(1, N_INPUT, 16 * network.stride)
-    return _export(_Method(network, "steps"), example, Path(path), values)
+    return _export(_Answer(network, network.steps), example, Path(path), values)
 
 
 def export_seisbench(
@@ -119,7 +120,14 @@ def export_seisbench(
         "order": model.component_order,
         "labels": labels,
     }
-    return _export(_Logits(model), torch.zeros(1, 3, own), Path(path), values)
+    # PhaseNet cuts by differences of lengths, which the exporter takes as they are for this one.
+    return _export(
+        _Answer(model, partial(model, logits=True)),
+        torch.zeros(1, 3, values["window_samples"]),
+        Path(path),
+        values,
+        any_length=False,
+    )
 
 
 def to_int8(path: str | Path, out: str | Path, windows: Iterable[NDArray[np.float32]]) -> Path:
@@ -187,33 +195,29 @@ def _ends(model: onnx.ModelProto) -> tuple[str, str]:
     return names[0], names[-1]
 
 
-class _Method(nn.Module):  # type: ignore[misc]
-    def __init__(self, network: nn.Module, method: Literal["steps"]) -> None:
+class _Answer(nn.Module):  # type: ignore[misc]
+    """A network seen through one of its methods; in training or not, as it is itself."""
+
+    def __init__(self, network: nn.Module, answer: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.network, self.method = network, method
+        self.network, self.answer = network, answer
+        self.train(network.training)
 
     def forward(self, x: Tensor) -> Tensor:
-        return getattr(self.network, self.method)(x)
+        return self.answer(x)
 
 
-class _Logits(nn.Module):  # type: ignore[misc]
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network(x, logits=True)
-
-
-def _export(network: nn.Module, example: Tensor, path: Path, card: dict[str, Any]) -> Path:
+def _export(
+    network: nn.Module, example: Tensor, path: Path, card: dict[str, Any], *, any_length: bool = True
+) -> Path:
     parse_card(card, PickerCard, str(path))
     training = network.training
     network.eval()
-    axes = {0: "batch", 2: "sample"}
+    axes = {0: "batch", 2: "sample"} if any_length else {0: "batch"}
     try:
         with warnings.catch_warnings(), torch.no_grad():
             # The exporter that is not deprecated needs one more package, for the same graph.
-            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore")
             torch.onnx.export(
                 network,
                 (example,),
