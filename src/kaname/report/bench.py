@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
 
 from kaname.report import style
 from kaname.report.page import Column, items, number, picture, table, text, write_page
@@ -50,6 +51,12 @@ def _finish(axes: Mapping[str, Axes], nothing: str) -> None:
             style.say(own, nothing)
 
 
+def _bars(rows: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Return the lengths of error bars, shape (2, n); rounding can put an end on the wrong side."""
+    low, high = rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]
+    return np.maximum(np.array([low, high], dtype=np.float64), 0.0)
+
+
 @style.styled
 def residuals(matches: pd.DataFrame) -> Figure:
     """Draw how far the picks within 0.5 s of a label lie from it, by phase and method."""
@@ -82,7 +89,7 @@ def reliability(diagram: pd.DataFrame) -> Figure:
             if len(shown):
                 own.errorbar(
                     shown["stated"], shown["observed"],
-                    [shown["observed"] - shown["observed_low"], shown["observed_high"] - shown["observed"]],
+                    _bars(shown, "observed"),
                     color=colour, ls=line, marker=marker, ms=4, lw=1.2, elinewidth=0.6, gid="reliability",
                     label=f"{method} (n = {rows['n'].sum()})",
                 )  # fmt: skip
@@ -108,7 +115,7 @@ def coverage(observed: pd.DataFrame) -> Figure:
                 shift = 0.008 * (i - (len(methods) - 1) / 2)
                 own.errorbar(
                     rows["nominal"] + shift, rows["observed"],
-                    [rows["observed"] - rows["observed_low"], rows["observed_high"] - rows["observed"]],
+                    _bars(rows, "observed"),
                     color=colour, ls=line, marker=marker, ms=4, lw=1.0, elinewidth=0.8, gid="coverage",
                     label=f"{method} (n = {rows['n'].iloc[0]})",
                 )  # fmt: skip
@@ -131,7 +138,7 @@ def swarms(scores: pd.DataFrame) -> Figure:
             for own, name in ((left, "recall"), (right, "precision")):
                 own.errorbar(
                     rows["events_per_hour"], rows[name],
-                    [rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]],
+                    _bars(rows, name),
                     color=colour, ls=line, marker=marker, mfc=filled, ms=5, lw=1.2, elinewidth=0.6,
                     gid=name, label=f"{method} {phase}",
                 )  # fmt: skip

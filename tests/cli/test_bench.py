@@ -1,0 +1,194 @@
+"""``kaname bench picking``: pickers of known quality get the scores they deserve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kaname.automation.pick import Pick
+from kaname.cli import main
+from kaname.cli._bench import parts
+from kaname.cli._bench_judge import Judged, Method, on_noise, on_swarms
+from kaname.cli._bench_picking import summary
+from kaname.core.errors import InputError
+from kaname.core.tables import validate
+from kaname.core.time import add_seconds, as_time
+from kaname.core.waveform import Waveform
+from kaname.evaluate import scorecard
+from kaname.formats.labelled import LabelledRecord
+
+RATE = 100.0
+
+
+def data(seed: int, seconds: float = 60.0, p: float = 25.0, s: float = 28.0) -> np.ndarray:
+    """Synthetic: noise, and an earthquake with P and S; channels E, N, Z."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    out = rng.standard_normal((3, t.size))
+    for onset, gain in ((p, (10, 10, 40)), (s, (80, 80, 30))):
+        after = np.clip(t - onset, 0, None)
+        shape = np.where(t >= onset, np.exp(-after / 2), 0)
+        out += np.array(gain)[:, np.newaxis] * shape * rng.standard_normal((3, t.size))
+    return 50 * out
+
+
+def record(i: int, year: int = 2020) -> LabelledRecord:
+    start = as_time(f"{year}-01-{i + 1:02d}")
+    wave = Waveform(data(i), tuple(f"XX.S{i}..HH{c}" for c in "ENZ"), start, RATE)
+    labels = {"P": (add_seconds(start, 25.0),), "S": (add_seconds(start, 28.0),)}
+    return LabelledRecord("made", f"r{i}", f"e{i}", wave, labels)
+
+
+RECORDS = [record(i) for i in range(6)]
+
+
+class Oracle:
+    """Knows the answers, and errs by a constant."""
+
+    name = "oracle"
+
+    def __init__(self, error: float = 0.0, extra: tuple[float, ...] = ()) -> None:
+        self.error, self.extra = error, extra
+
+    def start(self) -> None:
+        return None
+
+    def __call__(self, state: None, item: Waveform) -> tuple[None, list[Pick]]:
+        codes = item.ids[0].split(".")
+        onsets = [("P", 25.0 + self.error, 0.9), ("S", 28.0 + self.error, 0.8)]
+        onsets += [("P", t, 0.3) for t in self.extra]
+        picks = [Pick(*codes, ph, add_seconds(item.start, t), 0.05, pr) for ph, t, pr in onsets]
+        return None, sorted(picks, key=lambda p: p.time)
+
+    def finish(self, state: None) -> list[Pick]:
+        return []
+
+
+def judged(picker: Any, least: float = 0.1) -> Judged:
+    return Judged("made", Method("oracle", picker, picker, {"P": least, "S": least}), RECORDS)
+
+
+def test_the_perfect_picker_scores_one() -> None:
+    j = judged(Oracle())
+    scores = validate(j.scores(), scorecard.PICKING)
+    assert (scores[["recall", "precision", "f1"]] == 1).all(axis=None) and len(scores) == 6
+    assert scores["residual_mean_s"].abs().max() < 1e-9
+    assert (j.false_picks()["n_pick"] == 0).all()
+    # From 5 s on to 2 s before P: 18 s in each of six records.
+    assert j.quiet_hours == pytest.approx(6 * 18 / 3600)
+    assert (validate(j.coverage(), scorecard.COVERAGE)["observed"] == 1).all()
+
+
+def test_a_shifted_picker_scores_as_shifted() -> None:
+    j = judged(Oracle(0.2))
+    by = j.scores().set_index(["phase", "tolerance_s"])
+    assert by.loc[("P", 0.1), "f1"] == 0 and by.loc[("P", 0.3), "f1"] == 1
+    assert by.loc[("S", 0.5), "residual_mean_s"] == pytest.approx(0.2)
+    assert by.loc[("S", 0.5), "residual_mad_s"] == pytest.approx(0.0, abs=1e-9)
+    assert (j.coverage()["observed"] == 0).all()  # four standard deviations off
+
+
+def test_false_picks_count_and_the_threshold_drops_them() -> None:
+    j = judged(Oracle(extra=(10.0, 50.0)))
+    by = j.scores().set_index(["phase", "tolerance_s"])
+    assert by.loc[("P", 0.5), "precision"] == pytest.approx(1 / 3) and by.loc[("P", 0.5), "recall"] == 1
+    rate = j.false_picks().set_index("phase").loc["P"]
+    assert rate.n_pick == 6 and rate.per_hour == pytest.approx(6 / (6 * 18 / 3600))
+    assert rate.per_hour_low < rate.per_hour < rate.per_hour_high
+    points = validate(j.operating(), scorecard.OPERATING).set_index(["phase", "min_probability"])
+    assert points.loc[("P", 0.5), "precision"] == 1 and points.loc[("P", 0.5), "per_hour"] == 0
+    assert points.loc[("P", 0.95), "recall"] == 0
+    diagram = validate(j.reliability(), scorecard.RELIABILITY)
+    p = diagram[diagram["phase"] == "P"].set_index("low")
+    assert p.loc[0.9, "observed"] == 1 and p.loc[0.3, "observed"] == 0 and p.loc[0.3, "n"] == 12
+    assert judged(Oracle(extra=(10.0,)), least=0.5).false_picks()["n_pick"].sum() == 0
+
+
+def test_a_picker_that_refuses_a_record_misses_its_labels() -> None:
+    class Refusing(Oracle):
+        def __call__(self, state: None, item: Waveform) -> tuple[None, list[Pick]]:
+            if item.ids[0].startswith("XX.S0"):
+                raise InputError("cannot use 100 Hz")
+            return super().__call__(state, item)
+
+    j = judged(Refusing())
+    assert len(j.failures) == 1 and "made r0" in j.failures[0]["subject"]
+    assert j.scores().set_index(["phase", "tolerance_s"]).loc[("P", 0.5), "recall"] == pytest.approx(5 / 6)
+
+
+def test_noise_and_swarms_of_a_silent_picker() -> None:
+    class Silent(Oracle):
+        def __call__(self, state: None, item: Waveform) -> tuple[None, list[Pick]]:
+            return None, []
+
+    silent = Silent()
+    method = Method("silent", silent, silent, {"P": 0.1, "S": 0.1})
+    pieces = [r.wave.slice(r.wave.start, add_seconds(r.wave.start, 20)) for r in RECORDS]
+    rates = validate(on_noise("all", [method], pieces, hours=0.1, seed=0), scorecard.FALSE_PICKS)
+    assert set(rates["noise"]) == {"resynthesised", "spliced"} and (rates["n_pick"] == 0).all()
+    scores = validate(
+        on_swarms("all", [method], RECORDS, pieces, rates=[60, 240], hours=0.2, seed=0), scorecard.SWARMS
+    )
+    assert (scores["recall"] == 0).all() and scores["precision"].isna().all()
+    assert scores.groupby("events_per_hour")["n_label"].sum().is_monotonic_increasing
+    false = pd.concat([judged(Oracle()).false_picks(), rates.assign(method="oracle")])
+    shown = summary(judged(Oracle()).scores(), false, pd.DataFrame())
+    assert shown["f1 0.1"].tolist() == [1, 1] and shown["false/h spliced"].tolist() == [0, 0]
+
+
+def test_parts_keep_an_event_together_and_honour_what_the_set_says() -> None:
+    same = [record(0), record(0), record(1)]
+    for by in ("event", "day", "name"):
+        own = parts(same, by)
+        assert own[0] == own[1] and set(own) <= {"train", "validation", "test"}
+    stated = [LabelledRecord("s", "n", "e", r.wave, r.labels, "dev") for r in same]
+    assert parts(stated, "event") == ["validation"] * 3
+
+
+@pytest.fixture
+def made_set(tmp_path: Path) -> Path:
+    """A labelled set on disk, npz layout."""
+    folder = tmp_path / "made" / "waveform"
+    folder.mkdir(parents=True)
+    lines = ["fname,itp,its,channels"]
+    for i in range(5):
+        name = f"XX_S{i}_2020010{i + 1}000000.npz"
+        np.savez(folder / name, data=data(i, 90.0, 30.0, 33.0).T)
+        lines.append(f"{name},3000,3300,HHE_HHN_HHZ")
+    (folder.parent / "waveform.csv").write_text("\n".join(lines) + "\n")
+    return folder.parent
+
+
+def test_the_command_line_writes_everything(made_set: Path, tmp_path: Path, capsys: Any) -> None:
+    out = tmp_path / "out"
+    words = ["bench", "picking", str(made_set), "--method", "classical", "--method", "pickerxl"]
+    words += ["--noise-hours", "0.05", "--swarm-rates", "120", "--out", str(out), "--json"]
+    assert main(words) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert next(row["method"] for row in shown["summary"] if row["phase"] == "P") == "classical"
+    assert shown["summary"][0]["recall 0.5"] == 1.0
+    for name in ("scores", "false_picks", "swarms", "coverage", "reliability", "operating_points", "speed"):
+        assert len(pd.read_parquet(out / f"{name}.parquet")) == len(shown[name]) > 0
+        assert (out / f"{name}.csv").is_file()
+    page = (out / "report.html").read_text()
+    assert page.count("<img") == 5 and "classical" in page
+    assert (out / "swarms.png").stat().st_size > 5000 and (out / "run.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--split", "some"], "unknown split"),
+        (["--swarm-rates", "10,-3"], "positive"),
+        (["--clock-offset", "other=1"], "no such set"),
+        (["--method", "nobody"], "no picker"),
+    ],
+)
+def test_wrong_options_are_explained(made_set: Path, words: list[str], message: str, capsys: Any) -> None:
+    assert main(["bench", "picking", str(made_set), *words]) in (1, 2)
+    assert message in capsys.readouterr().err
