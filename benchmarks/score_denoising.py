@@ -183,8 +183,8 @@ def main() -> None:
             row = {"data": kind, "snr_db": snr_db, **score(denoiser, pairs, kind, snr_db).row()}
             rows.append(row)
             print(
-                f"{kind:15s} {snr_db:4d} dB: gain {row['gain_db']:6.2f} (5 %: {row['gain_db_5']:6.2f}, whole "
-                f"window {row['gain_db_whole_window']:6.2f}); 1-20 Hz {row['band_1_20_db']:6.2f}; best "
+                f"{kind:15s} {snr_db:4d} dB: gain {row['gain_db']:6.2f} (5 %: {row['gain_db_5']:6.2f}, all "
+                f"{row['gain_db_whole_window']:6.2f}); 1-20 Hz {row['band_1_20_db']:6.2f}; best "
                 f"{row['best_band']} {row['best_band_db']:5.2f}; shift median {row['shift_s_median']:.3f} MAD "
                 f"{row['shift_s_mad']:.3f}, <= 20 ms {row['shift_within_20_ms']:.2f} (mixture "
                 f"{row['mixture_within_20_ms']:.2f}); lag mean {row['lag_s_mean']:.3f}, <= 20 ms "

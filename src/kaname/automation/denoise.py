@@ -1,8 +1,8 @@
 """Denoising: the short-time spectra of a record times a mask that a network gives.
 
-Like DeepDenoiser (Zhu, Mousavi & Beroza 2019, https://doi.org/10.1109/TGRS.2019.2926772); what differs is told
-in ``docs/denoising.md``. Windows and frames stand on the UTC clock: wherever the input is cut, the samples are
-the same to the last bit.
+Like DeepDenoiser (Zhu, Mousavi & Beroza 2019, https://doi.org/10.1109/TGRS.2019.2926772); what differs is
+told in ``docs/denoising.md``. Windows and frames stand on the UTC clock: wherever the input is cut, the
+samples are the same to the last bit.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Denoiser:
         # Beyond its ends the record stands still, so that there is no step.
         shown = state.data[:, np.clip(index, state.first, state.n_seen - 1) - state.first]
         middles = index[2 * hop : (n_frame + 2) * hop : hop]
-        real = np.asarray((middles >= 0) & (middles < state.n_seen))
+        real = (middles >= 0) & (middles < state.n_seen)
         denoised = self._denoise(shown, real, slots_of(state.origin.ids), hop)
         low = max(0, k * CORE * hop - state.number)
         high = min(state.n_seen, (k + 1) * CORE * hop - state.number)
@@ -154,7 +154,7 @@ class Denoiser:
             return np.zeros_like(data)
         spectra = analyse(data / scale, hop)
         n_bin = min(N_BIN, spectra.shape[2])
-        alive = data.any(axis=1)
+        alive = np.asarray(data.any(axis=1))
         x = np.empty((len(groups), 6, N_BIN, real.size), np.float32)
         for g, rows in enumerate(groups):
             seen = np.zeros((3, *spectra.shape[1:]), spectra.dtype)

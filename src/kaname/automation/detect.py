@@ -1,8 +1,8 @@
 """Detection: stretches of a record during which an earthquake is in progress.
 
 A small convolutional network (`kaname.learn.networks.detector`) says, 6.25 times a second, how probable it is
-that an earthquake, from P to the coda of S, is in progress. It is shown the same conditioned windows on the UTC
-clock that the picker sees, so the answer does not depend on where the input is cut, and gaps are masked.
+that an earthquake, from P to the coda of S, is in progress. It is shown the same conditioned windows on the
+UTC clock as the picker, so the answer does not depend on where the input is cut, and gaps are masked.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ def hop_of(sampling_rate: float) -> int:
     hop = round(HOP_S * sampling_rate)
     if not RATE_HZ[0] <= sampling_rate <= RATE_HZ[1] or abs(hop - HOP_S * sampling_rate) > 1e-3 * HOP_S:
         raise InputError(
-            f"a sampling rate of {sampling_rate:g} Hz cannot be used: expected {RATE_HZ[0]:g} to {RATE_HZ[1]:g} "
-            "Hz and a multiple of 5 Hz (20, 40, 50, 100, 200 Hz, ...); resample the record first"
+            f"a sampling rate of {sampling_rate:g} Hz cannot be used: expected {RATE_HZ[0]:g} to "
+            f"{RATE_HZ[1]:g} Hz and a multiple of 5 Hz (20, 40, 50, 100, 200 Hz); resample the record first"
         )
     return hop
 

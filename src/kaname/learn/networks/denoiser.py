@@ -2,7 +2,7 @@
 
 After DeepDenoiser (Zhu, Mousavi & Beroza 2019, https://doi.org/10.1109/TGRS.2019.2926772), with these
 differences: three components are seen together; what is seen is the power against the level of noise about
-each instant, not the spectra themselves; there is one mask, for the signal; the loss is taken on the waveform.
+each instant, not the spectra themselves; there is one mask, for the signal; the loss is of the waveform.
 """
 
 from __future__ import annotations

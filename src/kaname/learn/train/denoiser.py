@@ -35,7 +35,9 @@ class DenoiserConfig(Settings):
     widths: tuple[int, ...] = Field((16, 24, 40, 64), description="channels of the network's scales")
     n_frame: int = Field(160, multiple_of=40, description="frames of a training window, 0.2 s apart")
     schedule: Schedule = Field(
-        default=Schedule(seed=3, steps=3000, batch=12, every=100, average=0.995, warmup=100, workers=0),
+        default=Schedule(
+            seed=3, steps=2000, half=True, batch=12, every=100, average=0.995, warmup=100, workers=0
+        ),
         description="how long and how fast",
     )
     least_snr_db: float = Field(15.0, description="records weaker than this are not taken for signals [dB]")
@@ -60,7 +62,7 @@ class Mixer:
             raise ValueError("no record is strong enough for a signal")
 
     def window(self, rng: np.random.Generator) -> tuple[Array, Array, int, int]:
-        """Return mixture and signal, shape (3, n), the sample of P (may lie outside), and the bins there are."""
+        """Return mixture and signal, shape (3, n), the sample of P (may lie outside), number of bins."""
         c = self.config
         n = self.n
         clean, p = self._signal(rng)

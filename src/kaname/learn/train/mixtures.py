@@ -31,7 +31,7 @@ GUARD = 100
 
 @dataclass(frozen=True)
 class Record:
-    """One sensor's record of an event: Z, N, E at 100 Hz, a missing component zero, means before P removed."""
+    """One sensor's record of an event: Z, N, E at 100 Hz, missing ones zero, means before P removed."""
 
     name: str
     data: Array
@@ -80,18 +80,16 @@ def read_records(folders: Iterable[Path]) -> list[Record]:
             paths = [(Path(folder) / table.stem / row["fname"], row) for row in csv.DictReader(file)]
         rows += [(path, row) for path, row in paths if path.is_file()]
     times = [_time(path.stem) for path, _ in rows]
-    held = split_by_time(times)
+    held = [side == "test" for side in split_by_time(times)]
     out: list[Record] = []
-    for (path, row), time, side in zip(rows, times, held):
+    for (path, row), time, test in zip(rows, times, held):
         # By the day: it never parts an event from its neighbours, bar those over midnight.
-        validation = (
-            side == "train" and part_of(f"validation {time.astype('datetime64[D]')}", share=0.125) == "test"
-        )
+        chosen = part_of(f"validation {time.astype('datetime64[D]')}", share=0.125) == "test"
+        part: Part = "test" if test else "validation" if chosen else "train"
         with np.load(path) as file:
             data = np.nan_to_num(file["data"].astype(np.float64)).T[::-1]
         p = int(row["itp"])
         data = data - np.where(data.any(axis=1), data[:, 50 : p - GUARD].mean(axis=1), 0.0)[:, None]
-        part: Part = "validation" if validation else side
         out.append(Record(path.stem, data, p, int(row["its"]) if row.get("its") else None, part))
     return out
 
