@@ -56,12 +56,12 @@ class Augmentation(BaseModel):
 
     n_sample: int = Field(4096, multiple_of=256, description="samples of a window at 100 Hz")
     margin: int = Field(512, multiple_of=BLOCK, description="samples to either side that only levels see")
-    noise_only: float = Field(0.15, ge=0, le=1, description="windows without any event")
+    noise_only: float = Field(0.2, ge=0, le=1, description="windows without any event")
     swarm: float = Field(0.3, ge=0, le=1, description="of the others, those with two to six events")
     simulated: float = Field(0.4, ge=0, le=1, description="of the events, those that are simulated")
     stretch: float = Field(0.35, ge=0, lt=1, description="largest logarithm of the factor on the time axis")
     own_noise: float = Field(0.5, ge=0, le=1, description="real records left with their own noise alone")
-    snr_db: tuple[float, float] = Field((4.0, 45.0), description="peak of the event against noise [dB]")
+    snr_db: tuple[float, float] = Field((12.0, 50.0), description="peak of the event against noise [dB]")
     single: float = Field(0.25, ge=0, le=1, description="records of which the vertical alone is kept")
     missing: float = Field(0.08, ge=0, le=1, description="records with one or two other components missing")
     gain: float = Field(0.15, ge=0, le=1, description="records with wrong gains of components")
@@ -132,14 +132,16 @@ class Mixer:
         c = self.settings
         known = np.ones(self.n, np.float32)
         onsets: list[tuple[int, float]] = []
-        if rng.random() < c.noise_only:
-            data = self._noise(rng)
-        else:
+        n_event = 0
+        if rng.random() >= c.noise_only:
             n_event = 1 if rng.random() > c.swarm else int(rng.integers(2, 7))
-            data = self._first(rng, onsets, known)
-            for _ in range(n_event - 1):
-                self._add(rng, data, onsets, known)
+        data = self._first(rng, onsets, known) if n_event else self._noise(rng)
+        missing = ~data.any(axis=1)
+        for _ in range(n_event - 1):
+            self._add(rng, data, onsets, known)
         data = self._sensor(rng, data)
+        # Neither events pasted on top nor spikes and steps bring a missing component to life.
+        data[missing] = 0
         mask = self._trouble(rng, data)
         x = condition(data, mask)[:, c.margin : -c.margin]
         inside = [(phase, at - c.margin) for phase, at in onsets]
@@ -212,9 +214,7 @@ class Mixer:
             if rng.random() > c.own_noise:
                 noise = self._noise(rng)
                 noise[~data.any(axis=1)] = 0
-                level, peak = _loudness(noise), float(np.abs(event - event.mean(axis=1, keepdims=True)).max())
-                if level > 0:
-                    data += noise * np.float32(peak / level * 10 ** (-rng.uniform(*c.snr_db) / 20))
+                data += noise / np.float32(_gain(event, noise, rng.uniform(*c.snr_db)))
         _label(onsets, known, p + shift, s + shift)
         return data
 
@@ -235,7 +235,7 @@ class Mixer:
         part = data[:, low : max(low + 200, shift + 400)]
         if not part.any():
             return
-        _paste(data, event, shift, _gain(event, part, rng.uniform(3, self.settings.snr_db[1])))
+        _paste(data, event, shift, _gain(event, part, rng.uniform(*self.settings.snr_db)))
         _label(onsets, known, p - first + shift, s - first + shift)
 
     def _sensor(self, rng: np.random.Generator, data: Array) -> Array:

@@ -66,7 +66,7 @@ class PickerConfig(Settings):
     simulated: int = Field(12000, ge=0, description="simulated earthquakes")
     artificial_noise: int = Field(400, ge=0, description="made-up stretches of noise of 90 s")
     augmentation: Augmentation = Field(default=Augmentation(), description="how windows are made")
-    onset_weight: float = Field(4.0, ge=0, description="extra weight of samples about onsets in the loss")
+    onset_weight: float = Field(1.0, ge=0, description="extra weight of samples about onsets in the loss")
     widths: tuple[int, ...] = Field((16, 32, 64, 96), description="channels of the network's scales")
     schedule: Schedule = Field(default=Schedule(), description="how long and how fast")
     calibration: int = Field(3000, ge=100, description="windows that peaks are calibrated on")
