@@ -70,7 +70,11 @@ def _method(name: str, least: float | None) -> Method:
         picker = get_picker(name)
         return Method(name, picker, picker, dict.fromkeys(PHASES, least or 0.0))
     picker = get_picker(name, {} if least is None else dict.fromkeys(keys.values(), least))
-    usual = {p: getattr(picker.settings, k) for p, k in keys.items()}  # type: ignore[attr-defined]
+    # Where the settings leave it to the model, the picker says what it uses.
+    usual: dict[str, float] = getattr(picker, "least", None) or {
+        p: getattr(picker.settings, k)  # type: ignore[attr-defined]
+        for p, k in keys.items()
+    }
     low = get_picker(name, {k: min(LOW, usual[p]) for p, k in keys.items()})
     return Method(name, picker, low, usual)
 
