@@ -13,6 +13,7 @@ import pytest
 from kaname.automation.pick import Pick
 from kaname.cli import main
 from kaname.cli._bench import parts
+from kaname.cli._bench_detection import score
 from kaname.cli._bench_judge import Judged, Method, on_noise, on_swarms
 from kaname.cli._bench_picking import summary
 from kaname.core.errors import InputError
@@ -192,3 +193,47 @@ def test_the_command_line_writes_everything(made_set: Path, tmp_path: Path, caps
 def test_wrong_options_are_explained(made_set: Path, words: list[str], message: str, capsys: Any) -> None:
     assert main(["bench", "picking", str(made_set), *words]) in (1, 2)
     assert message in capsys.readouterr().err
+
+
+def test_detectors_are_scored(made_set: Path, tmp_path: Path, capsys: Any) -> None:
+    out = tmp_path / "out"
+    words = ["bench", "detection", str(made_set), "--method", "sta_lta", "--noise-hours", "0.1"]
+    assert main([*words, "--out", str(out), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    (row,) = shown["scores"]
+    assert (row["n_event"], row["n_found"], row["recall"]) == (5, 5, 1.0) and abs(row["late_s"]) < 0.3
+    assert [r["noise"] for r in shown["false_detections"]] == ["before events", "resynthesised", "spliced"]
+    assert len(pd.read_parquet(out / "false_detections.parquet")) == 3
+
+
+def test_a_perfect_detector_and_a_nervous_one() -> None:
+    def perfect(blocks: Any) -> Any:
+        return [(add_seconds(blocks[0].start, 25.0), add_seconds(blocks[0].start, 32.0))]
+
+    def nervous(blocks: Any) -> Any:
+        spans = [(t, t + 1.0) for t in (8.0, 12.0, 33.0)]  # two before P, one after the coda
+        return [tuple(add_seconds(blocks[0].start, t) for t in span) for span in spans]
+
+    found, quiet = score("made", "perfect", perfect, RECORDS)
+    assert found["recall"] == 1 and found["late_s"] == 0 and quiet["n_detection"] == 0
+    missed, false = score("made", "nervous", nervous, RECORDS)
+    assert missed["recall"] == 0 and false["n_detection"] == 12
+    assert false["per_hour"] == pytest.approx(12 / (6 * 18 / 3600))
+
+
+def test_denoisers_are_scored(made_set: Path, capsys: Any) -> None:
+    words = ["bench", "denoising", str(made_set), "--method", "none", "--method", "2-20 Hz", "--json"]
+    assert main(words) == 0
+    rows = pd.DataFrame(json.loads(capsys.readouterr().out)["scores"])
+    assert sorted(rows["snr_db"].unique()) == [-5, 0, 5, 10, 15, 20]
+    nothing = rows[rows["method"] == "none"]
+    assert nothing["gain_db"].abs().max() < 1e-6 and (nothing["n"] > 0).all()
+    # White signal in white noise: a band-pass keeps 18 of 50 Hz, so it loses at 20 dB and gains at -5.
+    band = rows[(rows["method"] == "2-20 Hz") & (rows["data"] == "raw")].set_index("snr_db")["gain_db"]
+    assert band[-5] > 2 and band[20] < -10
+
+
+def test_unknown_methods_are_refused(made_set: Path, capsys: Any) -> None:
+    for kind in ("detection", "denoising"):
+        assert main(["bench", kind, str(made_set), "--method", "magic"]) == 2
+        assert "known are" in capsys.readouterr().err

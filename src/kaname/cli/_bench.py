@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+import typer
 
 from kaname.core import tables
-from kaname.core.errors import InputError, NotFoundError
+from kaname.core.errors import ExitCode, InputError, NotFoundError
+from kaname.core.waveform import Waveform
+from kaname.evaluate.noise import quiet_before
 from kaname.formats.labelled import LabelledRecord, LabelledSet, random_window, shifted
 from kaname.learn.train.split import split_by_day, split_by_time, time_of
 
@@ -138,3 +142,29 @@ def text_table(frame: pd.DataFrame, decimals: dict[str, int]) -> str:
     for column, places in decimals.items():
         shown[column] = [f"{v:.{places}f}" if np.isfinite(v) else "-" for v in frame[column]]
     return str(shown.to_string(index=False))
+
+
+def quiet_pieces(records: Sequence[LabelledRecord]) -> list[Waveform]:
+    """Return what lies 2 s or more before the first label of each record with a P."""
+    pieces = (
+        quiet_before(r.wave, [t for times in r.labels.values() for t in times])
+        for r in records
+        if r.labels.get("P")
+    )
+    return [piece for piece in pieces if piece is not None]
+
+
+def emit(frames: dict[str, pd.DataFrame], failures: pd.DataFrame, *, as_json: bool) -> None:
+    """Print tables as JSON or as text, and leave with 3 when something failed."""
+    if as_json:
+        rows = {name: plain_rows(frame) for name, frame in (frames | {"failures": failures}).items()}
+        typer.echo(json.dumps(rows, default=str))
+    else:
+        for name, frame in frames.items():
+            if len(frame):
+                places = dict.fromkeys(frame.select_dtypes("float").columns, 2)
+                typer.echo(f"\n{name}\n{text_table(frame, places)}")
+        if len(failures):
+            typer.echo(f"\n{len(failures)} failures")
+    if len(failures):
+        raise typer.Exit(ExitCode.PARTIAL)

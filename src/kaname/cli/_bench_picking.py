@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from kaname.cli._bench import plain_rows, read_sets, text_table, write
+from kaname.cli._bench import plain_rows, quiet_pieces, read_sets, text_table, write
 from kaname.cli._bench_judge import cut_events, find_methods, judge, on_noise, on_swarms, speed
 from kaname.core.errors import ExitCode, InputError, NotFoundError
 from kaname.core.provenance import software, write_json
@@ -66,12 +66,8 @@ def command(
     if not any(r.labels for r in cut):
         raise NotFoundError(f"none of the {len(cut)} records has a label of P or S; nothing can be scored")
     judged, failures = judge(found, cut)
-    pieces = [
-        piece
-        for r in whole
-        for piece in [noise.quiet_before(r.wave, [t for ts in r.labels.values() for t in ts])]
-        if piece is not None and r.labels.get("P")
-    ]
+    pieces = quiet_pieces(whole)
+    real = noise.usable(pieces)
     false_picks = [j.false_picks() for j in judged]
     swarms, fast = pd.DataFrame(), pd.DataFrame()
     if noise_hours:
@@ -86,8 +82,8 @@ def command(
         "sets": {name: sum(r.source == name for r in cut) for name in dict.fromkeys(r.source for r in cut)},
         "split": split if split == "all" else f"{split} by {split_by}",
         "least probability": {m.name: m.least for m in found},
-        "noise made of": f"{len(noise.usable(pieces))} stretches before events, "
-        f"{sum(p.duration_s for p in pieces) / 3600:.2f} h; {noise_hours:g} h of each kind",
+        "noise made of": f"{len(real)} stretches before events, "
+        f"{sum(p.shape[1] for p in real) / noise.RATE_HZ / 3600:.2f} h; {noise_hours:g} h of each kind",
         "events pasted": len(cut_events(whole)),
         "seed": seed,
     }

@@ -93,3 +93,61 @@ def picking(
         out=out,
         as_json=as_json,
     )
+
+
+@app.command()
+def detection(
+    data: Data,
+    method: MethodNames = None,
+    split: SplitName = "all",
+    split_by: SplitBy = "event",
+    limit: Limit = None,
+    clock_offset: Clock = None,
+    noise_hours: Annotated[
+        float, typer.Option("--noise-hours", min=0, help="Hours of long noise of each kind; 0: none.")
+    ] = 1.0,
+    seed: Seed = 0,
+    out: OutFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score detectors: labelled events found, and false detections per hour of noise."""
+    from kaname.cli._bench_detection import command
+
+    command(
+        data,
+        methods=method or [],
+        split=split,
+        split_by=split_by,
+        limit=limit,
+        clock=clock_offset or [],
+        noise_hours=noise_hours,
+        seed=seed,
+        out=out,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def denoising(
+    data: Data,
+    method: MethodNames = None,
+    split: SplitName = "all",
+    split_by: SplitBy = "event",
+    limit: Limit = None,
+    seed: Seed = 0,
+    out: OutFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score denoisers: gain of signal over noise, from -5 to 20 dB, beside fixed band-passes."""
+    from kaname.cli._bench_denoising import command
+
+    command(
+        data,
+        methods=method or [],
+        split=split,
+        split_by=split_by,
+        limit=limit,
+        seed=seed,
+        out=out,
+        as_json=as_json,
+    )

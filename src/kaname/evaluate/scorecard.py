@@ -152,6 +152,46 @@ SPEED = Schema(
     ),
 )
 
+DETECTION = Schema(
+    "detection_scores",
+    "Events with a detection.",
+    (
+        _SET,
+        _METHOD,
+        _count("n_event", "labelled records"),
+        _count("n_found", "records with a detection that overlaps the event, P to coda"),
+        *_share("recall", "events found"),
+        Column("late_s", "float", "median of begin of the detection minus P", "s"),
+    ),
+)
+
+FALSE_DETECTIONS = Schema(
+    "false_detections",
+    "Detections where there is no earthquake.",
+    (
+        _SET,
+        _METHOD,
+        Column("noise", "string", "before events, resynthesised or spliced", required=True),
+        _count("n_detection", "detections"),
+        Column("hours", "float", "length of the noise", "hour", low=0),
+        *_RATE,
+    ),
+)
+
+DENOISING = Schema(
+    "denoising_scores",
+    "Gain of denoisers on mixtures of real signals and real noise.",
+    (
+        _METHOD,
+        Column("data", "string", "raw, or what was done to the records before mixing", required=True),
+        Column("snr_db", "float", "ratio of variances of signal to noise", "dB", required=True),
+        _count("n", "channels of mixtures"),
+        Column("gain_db", "float", "mean gain", "dB"),
+        Column("gain_db_median", "float", "median gain", "dB"),
+        Column("gain_db_5", "float", "5th percentile of the gain", "dB"),
+    ),
+)
+
 SKIPPED = Schema(
     "skipped",
     "Methods that could not be run, and why.",

@@ -61,7 +61,7 @@ def _bars(rows: pd.DataFrame, name: str) -> NDArray[np.float64]:
 def residuals(matches: pd.DataFrame) -> Figure:
     """Draw how far the picks within 0.5 s of a label lie from it, by phase and method."""
     figure, axes = _two(3.2)
-    bins = np.arange(-0.51, 0.52, 0.02)
+    bins = np.arange(-0.51, 0.52, 0.02).tolist()
     for method, (colour, line, _) in looks(matches).items():
         for phase, own in axes.items():
             values = matches.loc[
