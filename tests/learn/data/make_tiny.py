@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kaname.learn.engine.condition import condition
-from kaname.learn.networks.export import export_picker
+from kaname.learn.networks.export import export, export_picker
 from kaname.learn.networks.picker import PickerNetwork
 
 RATE, N = 100.0, 4096
@@ -80,5 +80,28 @@ def main() -> None:
     )
 
 
+def window() -> None:
+    """Export a network of random weights as one made elsewhere: its own window, order and labels."""
+    torch.manual_seed(2)
+    card = {
+        "kind": "picker",
+        "name": "window",
+        "version": "test",
+        "rate_hz": 100.0,
+        "input": "seisbench-window",
+        "halo_samples": 500,
+        "label_sigma_s": 0.1,
+        "thresholds": {"P": 0.3, "S": 0.3},
+        "uncertainty": {"P": [0.1, 0.0], "S": [0.2, 0.0]},
+        "evidence": "height",
+        "window_samples": 3001,
+        "order": "ENZ",
+        "labels": "NPS",
+    }
+    network = torch.nn.Conv1d(3, 3, 7, padding=3)
+    export(network, torch.zeros(1, 3, 3001), Path(__file__).with_name("window.onnx"), card)
+
+
 if __name__ == "__main__":
+    window()
     main()

@@ -21,6 +21,8 @@ from kaname.learn.engine.resample import REACH_S, place
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+PIECE = 2048
+"""Samples that are held together."""
 DEAD_S = 2.0
 """A channel that has not changed for this long is dead: a gap filled with a constant is a gap."""
 _SLOTS = (("Z", "U"), ("N", "1", "X", "R", "V"), ("E", "2", "Y", "T", "W"))
@@ -98,22 +100,24 @@ class Stretch(NamedTuple):
         )
 
     def extended(self, samples: NDArray[np.generic]) -> Stretch:
-        """Return the stretch with more samples; every sample is copied about log(n) times in all."""
-        pieces = [*self.pieces, samples]
-        while len(pieces) > 1 and pieces[-1].shape[1] >= pieces[-2].shape[1] // 2:
-            last = pieces.pop()
-            pieces[-1] = np.concatenate([pieces[-1], last], axis=1)
+        """Return the stretch with more samples, in pieces of one size, which is kind to the allocator."""
+        pieces = list(self.pieces)
+        if pieces[-1].shape[1] < PIECE:
+            samples = np.concatenate([pieces.pop(), samples], axis=1)
+        pieces += [samples[:, low : low + PIECE].copy() for low in range(0, samples.shape[1], PIECE)]
         return self._replace(pieces=tuple(pieces))
 
     def since(self, time_ns: int) -> Stretch | None:
-        """Return what is not before a time."""
-        drop = min(self.n_held, max(0, self.index_at(time_ns) - self.first))
-        if drop == self.n_held:
+        """Return what is not before a time, and what shares a piece with it."""
+        spare = self.index_at(time_ns) - self.first
+        n = 0
+        while n < len(self.pieces) and spare >= self.pieces[n].shape[1]:
+            spare -= self.pieces[n].shape[1]
+            n += 1
+        if n == len(self.pieces):
             return None
-        if not drop:
-            return self
-        data = np.concatenate(self.pieces, axis=1)[:, drop:].copy()
-        return self._replace(first=self.first + drop, pieces=(data,))
+        dropped = sum(p.shape[1] for p in self.pieces[:n])
+        return self._replace(first=self.first + dropped, pieces=self.pieces[n:])
 
     def between(self, start_ns: int, end_ns: int) -> tuple[int, NDArray[np.generic]] | None:
         """Return the number of the first sample with ``start <= time < end``, and the samples."""
@@ -170,11 +174,12 @@ class Windows:
         return self._complete(state, None)[1]
 
     def _append(self, state: Pending, block: Waveform) -> Pending:
-        samples = np.array(block.data, dtype=native(block.data.dtype), order="C")
+        samples = np.asarray(block.data, dtype=native(block.data.dtype))
         if state.stretches and state.stretches[-1].continued_by(block):
             last = state.stretches[-1].extended(samples)
             return replace(state, stretches=(*state.stretches[:-1], last))
-        fresh = Stretch(block.ids, _ns(block.start), block.sampling_rate, 0, (samples,))
+        nothing = np.empty((block.n_channel, 0), samples.dtype)
+        fresh = Stretch(block.ids, _ns(block.start), block.sampling_rate, 0, (nothing,)).extended(samples)
         # The first sample goes to the nearest place on the grid: that, not its time, names its window.
         nearest = (fresh.origin_ns + self.interval_ns // 2) // self.interval_ns
         number = max(state.number, nearest // self.core)

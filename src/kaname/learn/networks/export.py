@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from kaname.core.errors import InputError
 from kaname.learn.engine.picking import PickerCard
 from kaname.learn.engine.session import METADATA_KEY, parse_card
+from kaname.learn.networks.phasenet import FoldedPhaseNet
 from kaname.learn.networks.picker import N_INPUT, PickerNetwork
 
 OPSET = 17
@@ -54,7 +54,7 @@ def export_picker(network: PickerNetwork, path: str | Path, card: dict[str, Any]
         "stride": network.stride,
     }
     example = torch.zeros(1, N_INPUT, 16 * network.stride)
-    return _export(_Answer(network, network.steps), example, Path(path), values)
+    return export(_Answer(network, network.steps), example, Path(path), values)
 
 
 def export_seisbench(
@@ -121,13 +121,11 @@ def export_seisbench(
         "labels": labels,
     }
     # PhaseNet cuts by differences of lengths, which the exporter takes as they are for this one.
-    return _export(
-        _Answer(model, partial(model, logits=True)),
-        torch.zeros(1, 3, values["window_samples"]),
-        Path(path),
-        values,
-        any_length=False,
-    )
+    example = torch.zeros(1, 3, LONG if long else own)
+    training = model.training
+    network = FoldedPhaseNet(model.eval())
+    model.train(training)
+    return export(network, example, Path(path), values, any_length=False)
 
 
 def to_int8(path: str | Path, out: str | Path, windows: Iterable[NDArray[np.float32]]) -> Path:
@@ -207,9 +205,29 @@ class _Answer(nn.Module):  # type: ignore[misc]
         return self.answer(x)
 
 
-def _export(
+def export(
     network: nn.Module, example: Tensor, path: Path, card: dict[str, Any], *, any_length: bool = True
 ) -> Path:
+    """Write a network with its card, which is checked first.
+
+    Parameters
+    ----------
+    network
+        One input, one output; exported in evaluation mode and left as it was.
+    example
+        An input of it.
+    path
+        ``.onnx`` file to write.
+    card
+        See `kaname.learn.engine.picking.PickerCard`.
+    any_length
+        Whether the last axis may have any length, or that of the example.
+
+    Raises
+    ------
+    FormatError
+        When the card does not fit.
+    """
     parse_card(card, PickerCard, str(path))
     training = network.training
     network.eval()
