@@ -232,9 +232,9 @@ def test_noise_is_added_at_the_ratio_asked_for() -> None:
             quiet = np.diff(window.x[0, int(p) - 60 : int(p) - 5])
             loud = np.diff(window.x[0, int(s) : int(s) + 200])
             ratios.append(20 * np.log10(np.abs(loud).max() / quiet.std()))
-    assert len(ratios) > 5
-    # The level by which a window is divided, clipping and rotation leave some decibels to either side.
-    assert 12 < np.median(ratios) < 26
+    assert len(ratios) > 10
+    # The horizontals' rotation and the length of the noise leave some decibels to either side.
+    assert 17 < np.median(ratios) < 23
 
 
 def test_target_sums_to_one_and_is_highest_at_the_onset() -> None:

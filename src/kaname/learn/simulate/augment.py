@@ -145,7 +145,7 @@ class Mixer:
         mask = self._trouble(rng, data)
         x = condition(data, mask)[:, c.margin : -c.margin]
         inside = [(phase, at - c.margin) for phase, at in onsets]
-        seen = mask.any(axis=0)[c.margin : -c.margin]
+        seen = np.asarray(mask.any(axis=0))[c.margin : -c.margin]
         return Window(np.ascontiguousarray(x), inside, known[c.margin : -c.margin] * seen)
 
     def _noise(self, rng: np.random.Generator) -> Array:
@@ -264,7 +264,7 @@ class Mixer:
     def _trouble(self, rng: np.random.Generator, data: Array) -> NDArray[np.bool_]:
         """Return where samples are real; what is not is made worthless."""
         c = self.settings
-        mask = np.repeat(data.any(axis=1)[:, np.newaxis], self.n, axis=1)
+        mask = np.repeat(data.any(axis=1, keepdims=True), self.n, axis=1)
         draw = rng.random()
         if draw < c.single:
             mask[1:] = False

@@ -208,7 +208,8 @@ def make_mixers(config: PickerConfig, records: Iterable[Labelled], folder: Path)
         own = [r for r in records if r.part == part]
         read = [r for r in own if np.isfinite(r.p) or np.isfinite(r.s)]
         chosen = slice(None, None, 10) if part == "validation" else np.arange(len(bank)) % 10 > 0
-        noise = [r.data[:, : int(np.nanmin([r.p, r.s])) - 150] for r in read]
+        # Before an S alone there may be a P that nobody has read.
+        noise = [r.data[:, : int(r.p) - 150] for r in read if np.isfinite(r.p)]
         noise = [n for n in noise if n.shape[1] >= LEAST_NOISE]
         if not len(bank) and not read:
             raise InputError(f"no labelled set and no simulated earthquakes for {part}")
