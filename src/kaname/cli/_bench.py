@@ -18,6 +18,7 @@ from kaname.core.errors import ExitCode, InputError, NotFoundError
 from kaname.core.waveform import Waveform
 from kaname.evaluate.noise import quiet_before
 from kaname.formats.labelled import LabelledRecord, LabelledSet, random_window, shifted
+from kaname.learn.simulate.labelled import SimulatedSet
 from kaname.learn.train.split import split_by_day, split_by_time, time_of
 
 Split = Literal["all", "train", "validation", "test"]
@@ -56,7 +57,7 @@ def read_sets(
     Parameters
     ----------
     data
-        Folders, each with a name in front (``NAME=FOLDER``) or not.
+        Folders, or ``simulated:NUMBER:SEED``, each with a name in front (``NAME=FOLDER``) or not.
     split, by
         Which events, and how they are split, see `parts`.
     limit
@@ -103,12 +104,20 @@ def read_sets(
     return whole, cut, tables.table([row for s in sets for row in s.failures], tables.FAILURES)
 
 
-def _set(text: str) -> LabelledSet:
-    name, equals, folder = text.partition("=")
-    return LabelledSet(Path(folder), name) if equals else LabelledSet(Path(text))
+def _set(text: str) -> LabelledSet | SimulatedSet:
+    name, equals, what = text.rpartition("=")
+    if not what.startswith("simulated:"):
+        return LabelledSet(Path(what), name) if equals else LabelledSet(Path(text))
+    try:
+        n, seed = (int(part or 0) for part in f"{what}:".split(":")[1:3])
+    except ValueError:
+        raise InputError(
+            f"simulated records are asked for as simulated:NUMBER:SEED, found {what!r}"
+        ) from None
+    return SimulatedSet(n, seed, name or "simulated")
 
 
-def _records(given: LabelledSet, limit: int | None) -> Iterator[LabelledRecord]:
+def _records(given: LabelledSet | SimulatedSet, limit: int | None) -> Iterator[LabelledRecord]:
     return islice(given.records(), limit)
 
 
