@@ -14,7 +14,7 @@ Data = Annotated[
     list[str],
     typer.Argument(
         metavar="DATA...",
-        help="Folders of labelled sets (npz and csv, SeisBench, S-files) or simulated:NUMBER:SEED; NAME= first.",
+        help="Folders of labelled sets (npz and csv, SeisBench, S-files), simulated:NUMBER:SEED; or NAME=.",
     ),
 ]
 MethodNames = Annotated[

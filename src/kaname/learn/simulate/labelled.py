@@ -75,6 +75,9 @@ class SimulatedSet:
         codes = "Z" if rng.random() < SINGLE else "ZNE"
         ids = tuple(f"XX.S{number % 10000:04d}..HH{c}" for c in codes)
         wave = Waveform(data[: len(codes)], ids, EPOCH, RATE_HZ)
-        onset = {"P": (add_seconds(EPOCH, p / RATE_HZ),), "S": (add_seconds(EPOCH, s / RATE_HZ),)}
+        onset: dict[str, tuple[np.datetime64, ...]] = {
+            "P": (add_seconds(EPOCH, p / RATE_HZ),),
+            "S": (add_seconds(EPOCH, s / RATE_HZ),),
+        }
         name = f"{self.seed}-{number:06d}"
         return LabelledRecord(self.name, name, name, wave, onset)

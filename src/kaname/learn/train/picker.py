@@ -149,7 +149,8 @@ def load(path: str | Path) -> PickerNetwork:
     kept = torch.load(path, weights_only=True)
     network = PickerNetwork(**kept["settings"])
     network.load_state_dict(kept["state"])
-    return network.eval()
+    network.eval()
+    return network
 
 
 def loss_of(logits: Tensor, y: Tensor, known: Tensor, onset_weight: float) -> Tensor:

@@ -41,7 +41,7 @@ def split_by_time(times: Sequence[np.datetime64]) -> list[Part]:
 
 def split_by_day(times: Sequence[np.datetime64]) -> list[Part]:
     """Return the part each record belongs to; whole days (UTC) are held out."""
-    return [part_of(str(np.datetime64(t, "D"))) for t in times]
+    return [part_of(str(t.astype("datetime64[D]"))) for t in times]
 
 
 def part_of(key: str, *, share: float = TEST_SHARE) -> Part:
