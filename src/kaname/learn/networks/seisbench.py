@@ -36,7 +36,7 @@ DETECTOR_CORE = 8192
 _INTERVAL_NS = round(NS_PER_S / RATE_HZ)
 
 
-class _Sensors(GroupingHelper):  # type: ignore[misc]
+class _Sensors(GroupingHelper):
     """All of a sensor together, gaps and all, however short its pieces: they are masked, not cut out."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class _Sensors(GroupingHelper):  # type: ignore[misc]
         return groups
 
 
-class _Conditioned(WaveformModel):  # type: ignore[misc]
+class _Conditioned(WaveformModel):
     """A network on conditioned windows; ``in_samples`` less the overlap is what a window answers for."""
 
     def __init__(self, network: nn.Module, *, core: int, labels: str | list[str]) -> None:
@@ -90,7 +90,7 @@ class _Conditioned(WaveformModel):  # type: ignore[misc]
                     f"no weights {name!r} of version {version_str!r} in SeisBench's format in the package, "
                     f"looked in {folder}; others can be given to load() as a path"
                 )
-            return cls.load(folder / name, version_str=version_str)  # type: ignore[no-any-return]
+            return cls.load(folder / name, version_str=version_str)
 
     def get_model_args(self) -> dict[str, Any]:
         """Return what the constructor needs to build this network again."""
