@@ -60,4 +60,7 @@ def time_of(record: LabelledRecord) -> np.datetime64:
     if found is None:
         return record.wave.start
     year, month, day, hour, minute, second = found.groups()
-    return np.datetime64(f"{year}-{month}-{day}T{hour}:{minute}:{second}", "ns")
+    try:
+        return np.datetime64(f"{year}-{month}-{day}T{hour}:{minute}:{second}", "ns")
+    except ValueError:  # Fourteen digits that are no date.
+        return record.wave.start
