@@ -166,10 +166,10 @@ def main() -> None:
 
             tell("SeisBench classify, PhaseNet", classify, 2)
             theirs = rows["SeisBench classify, PhaseNet"]
+            ratios = [theirs / rows[f"engine, PhaseNet, {kind} windows"] for kind in ("long", "its own")]
             print(
-                f"ratio to SeisBench: identical network {theirs / rows['engine, PhaseNet, long windows']:.1f} in "
-                f"long windows, {theirs / rows['engine, PhaseNet, its own windows']:.1f} in its own; "
-                f"kaname {theirs / ours:.1f}"
+                f"ratio to SeisBench: identical network {ratios[0]:.1f} in long windows, {ratios[1]:.1f} in its "
+                f"own; kaname {theirs / ours:.1f}"
             )
     subprocess.run([sys.executable, __file__, options.model, "--stream"], check=True)
 

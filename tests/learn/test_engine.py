@@ -159,6 +159,31 @@ def test_gaps_and_what_is_no_number_are_masked() -> None:
     assert not mask[0][np.argmax(mask[0]) + 4000 :][:4000].any()
 
 
+@given(place=st.integers(300, 5500), size=st.sampled_from([5e3, 1e5, -1e6]))
+@settings(max_examples=20, deadline=None)
+def test_spikes_of_one_sample_are_masked(place: int, size: float) -> None:
+    wave = noise()
+    data = wave.data.astype(np.float64)
+    data[1, place] += size
+    masks = [
+        np.concatenate([w.mask[row, 200:1200] for w in run(small(), [replace(wave, data=data)])])
+        for row in range(3)
+    ]
+    assert [int(m.sum()) for m in masks] == [6000, 5999, 6000]
+    assert not masks[1][np.argmax(masks[1]) + place]
+
+
+@pytest.mark.parametrize("f", [2.0, 8.0, 20.0, 30.0, 40.0])
+def test_onsets_are_no_spikes(f: float) -> None:
+    rng = np.random.default_rng(1)
+    data = rng.normal(0, 1, (3, 6000))
+    for at in range(500, 5500, 250):
+        t = np.arange(200) / 100
+        data[:, at : at + 200] += 1e4 * np.exp(-t / 0.3) * np.sin(2 * np.pi * f * t + rng.uniform(0, 6))
+    wave = replace(noise(), data=data)
+    assert sum(int(w.mask[:, 200:1200].sum()) for w in run(small(), [wave])) == 18_000
+
+
 def test_nothing_is_shown_of_a_long_silence() -> None:
     wave = noise(2000)
     later = replace(wave, start=wave.start + np.timedelta64(3650, "D"))

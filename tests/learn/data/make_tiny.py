@@ -54,7 +54,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(1)
     network = PickerNetwork(widths=(8, 8, 12, 16), blocks=(1, 1, 1, 1), kernels=(3, 3, 3, 3))
-    n_step = 500
+    n_step = 1200
     optimiser = torch.optim.AdamW(network.parameters(), lr=6e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, total_steps=n_step)
     for step in range(n_step):
@@ -65,7 +65,7 @@ def main() -> None:
         optimiser.step()
         schedule.step()
         if step % 50 == 0:
-            print(step, float(loss), flush=True)  # noqa: T201
+            print(step, loss.item(), flush=True)  # noqa: T201
     network.eval()
     export_picker(
         network,

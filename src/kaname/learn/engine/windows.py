@@ -25,6 +25,11 @@ PIECE = 2048
 """Samples that are held together."""
 DEAD_S = 2.0
 """A channel that has not changed for this long is dead: a gap filled with a constant is a gap."""
+SPIKE = 8.0
+"""A sample is a spike where it leaves its neighbours by this many times any other step near it: no earthquake
+does so behind a digitiser's filter."""
+SPIKE_NEAR = 6
+"""How near, in samples."""
 _SLOTS = (("Z", "U"), ("N", "1", "X", "R", "V"), ("E", "2", "Y", "T", "W"))
 
 
@@ -281,7 +286,7 @@ def _rows(codes: set[str]) -> dict[str, int]:
 
 @njit(cache=True)
 def alive(x: NDArray[np.float64], dead: int) -> NDArray[np.int64]:
-    """Return the runs of samples that are finite and not part of a constant of at least ``dead`` samples.
+    """Return the runs of samples that are finite, no spike, and not in a constant of ``dead`` or more.
 
     Shape (n_run, 2): first, and one past the last.
     """
@@ -292,6 +297,16 @@ def alive(x: NDArray[np.float64], dead: int) -> NDArray[np.int64]:
         if not np.isfinite(x[i]):
             bad[i] = True
             any_bad = True
+    for low in range(SPIKE_NEAR, n - SPIKE_NEAR, 256):
+        high = min(low + 256, n - SPIKE_NEAR)
+        if not _has_outlier(x[low - 1 : high + 1]):
+            continue
+        for i in range(low, high):
+            size = min(abs(x[i] - x[i - 1]), abs(x[i + 1] - x[i])) / SPIKE
+            # The first two comparisons leave out nearly everything.
+            if size > abs(x[i - 1] - x[i - 2]) and size > abs(x[i + 2] - x[i + 1]) and _is_spike(x, i, size):
+                bad[i] = True
+                any_bad = True
     # A constant that long holds three equal samples at some multiple of half its length.
     step = max(1, dead // 2)
     i = 0
@@ -324,6 +339,29 @@ def alive(x: NDArray[np.float64], dead: int) -> NDArray[np.int64]:
         edges[count, 0], edges[count, 1] = low, i
         count += 1
     return edges[:count].copy()
+
+
+@njit(cache=True, fastmath={"reassoc", "nsz"})
+def _has_outlier(x: NDArray[np.float64]) -> bool:
+    """Tell whether the largest step exceeds five times the mean one, as no spike fails to make it."""
+    total, most = 0.0, 0.0
+    for i in range(1, x.shape[0]):
+        step = abs(x[i] - x[i - 1])
+        total += step
+        most = step if step > most else most
+    return not most * (x.shape[0] - 1) <= 5.0 * total
+
+
+@njit(cache=True)
+def _is_spike(x: NDArray[np.float64], i: int, size: float) -> bool:
+    """Tell whether the sample sticks out, and steps as large near it are one more spike at most."""
+    if (x[i] - x[i - 1]) * (x[i + 1] - x[i]) >= 0:
+        return False
+    others = 0
+    for k in range(i - SPIKE_NEAR + 1, i + SPIKE_NEAR + 1):
+        if k not in (i, i + 1) and abs(x[k] - x[k - 1]) >= size:
+            others += 1
+    return others <= 2
 
 
 def native(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:

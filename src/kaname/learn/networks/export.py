@@ -153,7 +153,7 @@ def to_int8(path: str | Path, out: str | Path, windows: Iterable[NDArray[np.floa
     model = onnx.load(str(path))
     name = model.graph.input[0].name
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self._left = iter(windows)
 
@@ -193,7 +193,7 @@ def _ends(model: onnx.ModelProto) -> tuple[str, str]:
     return names[0], names[-1]
 
 
-class _Answer(nn.Module):  # type: ignore[misc]
+class _Answer(nn.Module):
     """A network seen through one of its methods; in training or not, as it is itself."""
 
     def __init__(self, network: nn.Module, answer: Callable[[Tensor], Tensor]) -> None:

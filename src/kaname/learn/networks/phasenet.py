@@ -17,7 +17,7 @@ _PADS = ((3, 3), (2, 3), (1, 3), (2, 3))
 """Zeros that PhaseNet puts about each scale before it goes to the next."""
 
 
-class FoldedPhaseNet(nn.Module):  # type: ignore[misc]
+class FoldedPhaseNet(nn.Module):
     """The logits of a ``seisbench.models.PhaseNet``, shape (batch, 3, n), of windows (batch, 3, n)."""
 
     def __init__(self, model: Any) -> None:
