@@ -129,25 +129,34 @@ def gain(noise: np.ndarray, error: np.ndarray) -> float:
     return float(10 * np.log10(noise.var() / max(error.var(), 1e-300)))
 
 
+def mix(
+    denoiser: Denoiser, a: Record, b: Record, kind: str, snr_db: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the clean record, the noise in the mixture, and the mixture denoised, shape (3, n) each."""
+    clean, noise = a.data, b.data[:, :2850]
+    sos = KINDS[kind]
+    if sos is not None:
+        clean, noise = signal.sosfilt(sos, clean), signal.sosfilt(sos, noise)
+    clean = clean[:, a.p - BEFORE : a.p + AFTER]
+    noise = noise[:, -clean.shape[1] :]
+    noise = noise - noise.mean(axis=1, keepdims=True)
+    event = slice(BEFORE, BEFORE + AFTER)
+    spread = clean[:, event].var(axis=1) / np.maximum(noise[:, event].var(axis=1), 1e-300)
+    noise = noise * np.sqrt(spread / 10 ** (snr_db / 10))[:, np.newaxis]
+    start = as_time("2020-01-01") + np.timedelta64(int(rng.integers(86_400_000)), "ms")
+    wave = Waveform(clean + noise, ("XX.MIX..HHZ", "XX.MIX..HHN", "XX.MIX..HHE"), start, RATE_HZ)
+    denoised = np.concatenate([w.data for w in run(denoiser, [wave])], axis=1).astype(np.float64)
+    return clean, noise, denoised
+
+
 def score(denoiser: Denoiser, pairs: list[tuple[Record, Record]], kind: str, snr_db: float) -> Scores:
     """Score all mixtures at one ratio of the variances of signal (after P) and noise, in each component."""
     out = Scores()
     rng = np.random.default_rng(1)
     event = slice(BEFORE, BEFORE + AFTER)
     for a, b in pairs:
-        clean, noise = a.data, b.data[:, :2850]
-        sos = KINDS[kind]
-        if sos is not None:
-            clean, noise = signal.sosfilt(sos, clean), signal.sosfilt(sos, noise)
-        clean = clean[:, a.p - BEFORE : a.p + AFTER]
-        noise = noise[:, -clean.shape[1] :]
-        noise = noise - noise.mean(axis=1, keepdims=True)
-        spread = clean[:, event].var(axis=1) / np.maximum(noise[:, event].var(axis=1), 1e-300)
-        noise = noise * np.sqrt(spread / 10 ** (snr_db / 10))[:, np.newaxis]
+        clean, noise, denoised = mix(denoiser, a, b, kind, snr_db, rng)
         mixture = clean + noise
-        start = as_time("2020-01-01") + np.timedelta64(int(rng.integers(86_400_000)), "ms")
-        wave = Waveform(mixture, ("XX.MIX..HHZ", "XX.MIX..HHN", "XX.MIX..HHE"), start, RATE_HZ)
-        denoised = np.concatenate([w.data for w in run(denoiser, [wave])], axis=1).astype(np.float64)
         for c in np.flatnonzero(noise.any(axis=1)):
             out.gain.append(gain(noise[c, event], (denoised - clean)[c, event]))
             out.gain_all.append(gain(noise[c], (denoised - clean)[c]))
@@ -163,6 +172,44 @@ def score(denoiser: Denoiser, pairs: list[tuple[Record, Record]], kind: str, snr
     return out
 
 
+def middling(denoiser: Denoiser, pairs: list[tuple[Record, Record]]) -> tuple[Record, Record]:
+    """Return the pair on whose vertical the gain at 0 dB, raw, is the median."""
+    parts = [mix(denoiser, *p, "raw", 0.0, np.random.default_rng(1)) for p in pairs]
+    gains = [gain(noise[0, BEFORE:], (out - clean)[0, BEFORE:]) for clean, noise, out in parts]
+    return pairs[int(np.argsort(gains)[len(gains) // 2])]
+
+
+def draw(
+    denoiser: Denoiser, rows: list[dict[str, object]], example: tuple[Record, Record], path: Path
+) -> None:
+    """Draw gain against ratio, and an example at 0 dB."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), width_ratios=(2, 3), layout="constrained")
+    for kind, colour in zip(KINDS, ("#1b6ca8", "#c8553d", "#588157")):
+        own = [r for r in rows if r["data"] == kind]
+        ratio = [r["snr_db"] for r in own]
+        left.plot(ratio, [r["gain_db"] for r in own], "o-", color=colour, label=kind)
+        left.plot(ratio, [r["gain_db_5"] for r in own], "-", color=colour, lw=0.7)
+        left.plot(ratio, [r["best_band_db"] for r in own], "--", color=colour)
+    left.axhline(0, color="0.6", lw=0.6)
+    left.set(xlabel="input signal-to-noise ratio [dB]", ylabel="gain [dB]")
+    left.legend(frameon=False)
+    clean, noise, denoised = mix(denoiser, *example, "raw", 0.0, np.random.default_rng(1))
+    t = (np.arange(clean.shape[1]) - BEFORE) / RATE_HZ
+    step = 1.6 * np.abs(clean[0]).max()
+    for k, (name, x) in enumerate((("clean", clean), ("mixture", clean + noise), ("denoised", denoised))):
+        right.plot(t, x[0] - np.median(x[0]) - k * step, color="0.15", lw=0.5)
+        right.text(t[0], -k * step + 0.35 * step, name)
+    right.axvline(0, color="#c8553d", lw=0.7)
+    right.set(xlabel="time after P [s]", yticks=[], xlim=(t[0], t[-1]))
+    right.set_title(f"vertical, {example[0].name.split('*')[0]}, 0 dB, raw", fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
 def main() -> None:
     """Score and print."""
     parser = argparse.ArgumentParser()
@@ -170,6 +217,7 @@ def main() -> None:
     parser.add_argument("--part", default="test")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
     data = folder()
     records = read_records([data / "denoise/deepdenoiser", data / "picks/ncedc"])
@@ -185,7 +233,7 @@ def main() -> None:
             print(
                 f"{kind:15s} {snr_db:4d} dB: gain {row['gain_db']:6.2f} (5 %: {row['gain_db_5']:6.2f}, all "
                 f"{row['gain_db_whole_window']:6.2f}); 1-20 Hz {row['band_1_20_db']:6.2f}; best "
-                f"{row['best_band']} {row['best_band_db']:5.2f}; shift median {row['shift_s_median']:.3f} MAD "
+                f"{row['best_band']} {row['best_band_db']:5.2f}; AIC median {row['shift_s_median']:.3f} MAD "
                 f"{row['shift_s_mad']:.3f}, <= 20 ms {row['shift_within_20_ms']:.2f} (mixture "
                 f"{row['mixture_within_20_ms']:.2f}); lag mean {row['lag_s_mean']:.3f}, <= 20 ms "
                 f"{row['lag_within_20_ms']:.2f}",
@@ -195,6 +243,8 @@ def main() -> None:
         options.json.write_text(
             json.dumps({"pairs": len(pairs), "signals": len(names), "rows": rows}, indent=1)
         )
+    if options.figure:
+        draw(denoiser, rows, middling(denoiser, pairs), options.figure)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
 from kaname.archive.layout import day_file, split_days
 from kaname.archive.records import Records
 from kaname.archive.store import INDEX_NAME, is_archive
+from kaname.automation.denoise import Denoiser, DenoiserSettings
+from kaname.automation.detect import Detector, DetectorSettings, detections_table
 from kaname.cli._steps import finish
 from kaname.core import tables
 from kaname.core.errors import InputError, NotFoundError
@@ -25,8 +26,9 @@ from kaname.core.tables import Column, Schema
 from kaname.core.time import as_time
 from kaname.core.waveform import Waveform, align, join, sensor_of
 from kaname.formats.miniseed import write_miniseed
+from kaname.learn.engine.session import weights
 
-DAY = np.timedelta64(86_400_000_000_000, "ns")
+WithWeights = DenoiserSettings | DetectorSettings
 
 FILES = Schema(
     "files",
@@ -41,16 +43,14 @@ FILES = Schema(
     ),
 )
 
-SensorFunction = Callable[
-    [Records, tuple[str, ...], np.datetime64, np.datetime64, BaseModel, Path], TaskOutput
-]
+SensorFunction = Callable[[Records, tuple[str, ...], np.datetime64, np.datetime64, Any, Path], TaskOutput]
 
 
 def run_sensors(
     function: SensorFunction,
     data: Sequence[str],
     out: Path,
-    settings: BaseModel,
+    settings: WithWeights,
     schemas: Mapping[str, Schema],
     *,
     start: str | None,
@@ -99,6 +99,7 @@ def run_sensors(
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "software": software(),
             "configuration": settings.model_dump(mode="json"),
+            "weights": inputs_of([weights(settings.weights)]),
             "limits": {"start": start or "", "end": end or ""},
             "inputs": inputs_of([f / INDEX_NAME if is_archive(f) else f for f in files]),
             "summary": {name: len(frame) for name, (frame, _) in written.items()},
@@ -157,13 +158,11 @@ def denoise_sensor(
     ids: tuple[str, ...],
     start: np.datetime64,
     end: np.datetime64,
-    settings: BaseModel,
+    settings: DenoiserSettings,
     out: Path,
 ) -> TaskOutput:
     """Denoise the records of one sensor into files; return ``files`` and ``failures``."""
-    from kaname.automation.denoise import Denoiser, DenoiserSettings
-
-    denoiser = Denoiser(DenoiserSettings(**settings.model_dump()))
+    denoiser = Denoiser(settings)
     failures: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     held: dict[tuple[np.datetime64, float], list[Waveform]] = {}
@@ -184,13 +183,11 @@ def detect_sensor(
     ids: tuple[str, ...],
     start: np.datetime64,
     end: np.datetime64,
-    settings: BaseModel,
+    settings: DetectorSettings,
     out: Path,
 ) -> TaskOutput:
     """Detect on the records of one sensor; return ``detections`` and ``failures``."""
-    from kaname.automation.detect import Detector, DetectorSettings, detections_table
-
-    detector = Detector(DetectorSettings(**settings.model_dump()))
+    detector = Detector(settings)
     failures: list[dict[str, Any]] = []
     found = detections_table(stream(detector, records, ids, start, end, failures))
     return {"detections": found, "failures": tables.table(failures, tables.FAILURES)}

@@ -27,14 +27,16 @@ def command(
     The samples go to OUT/waveforms, one file per channel and day (SDS layout), as 32-bit floating point in
     the unit of the input. Rates must be multiples of 5 Hz.
     """
-    from kaname.automation.denoise import WEIGHTS, DenoiserSettings
+    from kaname.automation.denoise import WEIGHTS, Denoiser, DenoiserSettings
     from kaname.cli._streams import FILES, denoise_sensor, run_sensors
 
+    settings = DenoiserSettings(weights=weights or WEIGHTS)
+    Denoiser(settings)  # weights that are not there are found out before anything is read
     run_sensors(
         denoise_sensor,
         data,
         out,
-        DenoiserSettings(weights=weights or WEIGHTS),
+        settings,
         {"files": FILES},
         start=start,
         end=end,

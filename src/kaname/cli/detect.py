@@ -29,17 +29,19 @@ def command(
 
     A detection lasts from P into the coda of S on one sensor and carries the highest probability within.
     """
-    from kaname.automation.detect import DETECTIONS, WEIGHTS, DetectorSettings
+    from kaname.automation.detect import DETECTIONS, WEIGHTS, Detector, DetectorSettings
     from kaname.cli._streams import detect_sensor, run_sensors
     from kaname.core.errors import InputError
 
     if threshold is not None and not 0 < threshold < 1:
         raise InputError(f"--threshold must lie between 0 and 1, found {threshold}")
+    settings = DetectorSettings(weights=weights or WEIGHTS, threshold=threshold)
+    Detector(settings)  # weights that are not there are found out before anything is read
     run_sensors(
         detect_sensor,
         data,
         out,
-        DetectorSettings(weights=weights or WEIGHTS, threshold=threshold),
+        settings,
         {"detections": DETECTIONS},
         start=start,
         end=end,
