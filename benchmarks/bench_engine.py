@@ -168,8 +168,8 @@ def main() -> None:
             theirs = rows["SeisBench classify, PhaseNet"]
             ratios = [theirs / rows[f"engine, PhaseNet, {kind} windows"] for kind in ("long", "its own")]
             print(
-                f"ratio to SeisBench: identical network {ratios[0]:.1f} in long windows, {ratios[1]:.1f} in its "
-                f"own; kaname {theirs / ours:.1f}"
+                f"ratio to SeisBench: identical network {ratios[0]:.1f} in long windows, {ratios[1]:.1f} in "
+                f"its own; kaname {theirs / ours:.1f}"
             )
     subprocess.run([sys.executable, __file__, options.model, "--stream"], check=True)
 

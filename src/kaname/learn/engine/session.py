@@ -118,7 +118,7 @@ def weights(reference: str, *, precision: Precision = "fp32") -> Path:
     reference
         Name of weights in the package, or path of an ``.onnx`` file.
     precision
-        Of the weights in the package which: 32-bit floating point or 8-bit integers. A path is what it is.
+        32-bit floating point, or the copy in 8-bit integers beside it: ``NAME-int8.onnx``.
 
     Raises
     ------
@@ -129,10 +129,11 @@ def weights(reference: str, *, precision: Precision = "fp32") -> Path:
     """
     if precision not in ("fp32", "int8"):
         raise InputError(f"unknown precision {precision!r}; expected fp32 or int8")
+    suffix = ".onnx" if precision == "fp32" else "-int8.onnx"
     if reference.endswith(".onnx"):
-        return Path(reference)
+        return Path(reference.removesuffix(".onnx") + suffix)
     folder = files(PACKAGE).joinpath(FOLDER)
-    file = folder.joinpath(reference, f"{reference}{'' if precision == 'fp32' else '-int8'}.onnx")
+    file = folder.joinpath(reference, f"{reference}{suffix}")
     if not reference or not file.is_file():
         known = sorted(f.name for f in folder.iterdir() if f.is_dir()) if folder.is_dir() else []
         raise NotFoundError(
