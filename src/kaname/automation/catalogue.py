@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from kaname import __version__
 from kaname.archive.records import Records
@@ -19,6 +19,7 @@ from kaname.automation.compare import compare_events
 from kaname.automation.locate import LocateSettings, locate
 from kaname.automation.magnitude import Amplitude, MagnitudeSettings, magnitudes, measure
 from kaname.automation.pick.classical import ClassicalSettings
+from kaname.automation.pick.kaname import KanamePickerSettings
 from kaname.automation.pick.stationday import HEALTH, LEAD_S, TAIL_S, merge, pick_station_day
 from kaname.automation.refine import RefineSettings, believe, gather
 from kaname.automation.similar import SimilaritySettings
@@ -43,9 +44,17 @@ EVENTS_PER_TASK = 50
 class CatalogueSettings(Settings):
     """Configuration of the main job: a section for each step."""
 
-    picker: str = Field("classical", description="picker: classical, pickerxl, seisbench:MODEL/WEIGHTS")
+    picker: str = Field(
+        "kaname",
+        description="picker: kaname, kaname:MODEL.onnx, classical, pickerxl, seisbench:MODEL/WEIGHTS",
+    )
     merge_s: float = Field(
         0.3, ge=0, description="picks of one phase at one station closer than this are one [s]"
+    )
+    # Onsets that are doubtful alone are told by the others of their event.
+    kaname: KanamePickerSettings = Field(
+        default=KanamePickerSettings(min_probability_p=0.1, min_probability_s=0.1),
+        description="our own picker",
     )
     classical: ClassicalSettings = Field(default=ClassicalSettings(), description="the classical picker")
     associate: AssociateSettings = Field(default=AssociateSettings(), description="which picks are an event")
@@ -58,7 +67,10 @@ class CatalogueSettings(Settings):
 
     def of_picker(self) -> dict[str, Any]:
         """Return the settings of the chosen picker as a mapping."""
-        return self.classical.model_dump() if self.picker == "classical" else {}
+        own: BaseModel | None = {"kaname": self.kaname, "classical": self.classical}.get(
+            self.picker.partition(":")[0]
+        )
+        return {} if own is None else own.model_dump()
 
 
 @dataclass(frozen=True)

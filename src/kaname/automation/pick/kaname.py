@@ -24,7 +24,7 @@ from kaname.learn.engine.picking import PickerCard, PickingNetwork, Reading
 from kaname.learn.engine.session import Precision, open_session
 from kaname.learn.engine.windows import Pending, Window
 
-WEIGHTS = "picker"
+WEIGHTS = "kaname-picker-1"
 """Name of the weights in the package."""
 PIECE_S = 300.0
 """Longest piece of a block worked on at once, which bounds memory."""
