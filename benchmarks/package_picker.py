@@ -63,7 +63,7 @@ def package(run: Path, config: PickerConfig, folder: Path) -> dict[str, Any]:
     records = read(config)
     mixers = make_mixers(config, records, run)
     path = folder / f"{folder.name}.onnx"
-    write(network, config, mixers["validation"], path)
+    write(network, config, mixers["validation"], records, path)
     rng = np.random.default_rng(5)
     small = folder / f"{folder.name}-int8.onnx"
     to_int8(path, small, [mixers["train"].window(rng).x for _ in range(64)])

@@ -94,12 +94,21 @@ def find(
     return out
 
 
-def calibrate(found: dict[str, Found]) -> dict[str, Any]:
-    """Return the fields ``probability``, ``uncertainty`` and ``thresholds`` of a picker's card."""
+def calibrate(found: dict[str, Found], *, timing: dict[str, Found]) -> dict[str, Any]:
+    """Return the fields ``probability``, ``uncertainty`` and ``thresholds`` of a picker's card.
+
+    Parameters
+    ----------
+    found
+        Peaks that tell how often a peak is true.
+    timing
+        Peaks that tell how well true ones are timed.
+    """
     probability, uncertainty, thresholds = {}, {}, {}
     for phase, f in found.items():
         probability[phase] = probability_map(f.area, f.true)
-        uncertainty[phase] = sigma_line(f.spread_s[f.true], f.residual_s[f.true])
+        t = timing[phase]
+        uncertainty[phase] = sigma_line(t.spread_s[t.true], t.residual_s[t.true])
         thresholds[phase] = _best_f1(
             np.interp(f.area, probability[phase]["value"], probability[phase]["probability"]),
             f.true,

@@ -20,11 +20,11 @@ from kaname.core.config import Settings
 from kaname.core.errors import InputError
 from kaname.core.waveform import Waveform
 from kaname.formats.labelled import LabelledRecord, LabelledSet, shifted
-from kaname.learn.engine.condition import RATE_HZ
+from kaname.learn.engine.condition import RATE_HZ, condition
 from kaname.learn.engine.windows import slots
 from kaname.learn.networks.export import export_picker
 from kaname.learn.networks.picker import PickerNetwork
-from kaname.learn.simulate.augment import Augmentation, Mixer, Sources
+from kaname.learn.simulate.augment import Augmentation, Mixer, Sources, Window
 from kaname.learn.simulate.noise import noise as artificial_noise
 from kaname.learn.simulate.records import Bank, simulate
 from kaname.learn.train.calibrate import calibrate, find
@@ -39,6 +39,8 @@ N_SAMPLE = 9000
 LEAD = 4000
 """Samples kept before the first onset of a longer record."""
 LEAST_NOISE = 700
+WHOLE = 256
+"""Whole records are filled up to a multiple of this."""
 EDGE = 200
 """Samples at either end of a window on which the network is not judged: it sees too little there."""
 
@@ -83,6 +85,19 @@ class Labelled:
     s: float
     weight: float
     part: Part
+    taught: tuple[str, ...] = ()
+    """Phases that a teacher has read and not an analyst."""
+
+    def window(self) -> Window:
+        """Return the whole record as the network sees it, with what analysts have read."""
+        n = -(-self.data.shape[1] // WHOLE) * WHOLE
+        data, mask = np.zeros((3, n), np.float32), np.zeros((3, n), np.bool_)
+        data[:, : self.data.shape[1]] = self.data
+        mask[:, : self.data.shape[1]] = self.data.any(axis=1)[:, np.newaxis]
+        read = [(0, self.p)] if "P" not in self.taught else []
+        read += [(1, self.s)] if "S" not in self.taught else []
+        onsets = [(phase, at) for phase, at in read if np.isfinite(at)]
+        return Window(condition(data, mask), onsets, np.ones(n, np.float32))
 
 
 def train(config: PickerConfig, out: str | Path, *, resume: bool = True) -> PickerNetwork:
@@ -108,7 +123,8 @@ def train(config: PickerConfig, out: str | Path, *, resume: bool = True) -> Pick
     if not resume:
         (folder / "checkpoint.pt").unlink(missing_ok=True)
     torch.manual_seed(config.schedule.seed)
-    mixers = make_mixers(config, read(config), folder)
+    records = read(config)
+    mixers = make_mixers(config, records, folder)
     held = [Maker(mixers["validation"], 64)(10_000_000 + k) for k in range(8)]
 
     def loss(network: nn.Module, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
@@ -126,12 +142,19 @@ def train(config: PickerConfig, out: str | Path, *, resume: bool = True) -> Pick
     best = fit(network, Maker(mixers["train"], config.schedule.batch), loss, score, config.schedule, folder)
     assert isinstance(best, PickerNetwork)
     torch.save({"settings": best.settings, "state": best.state_dict()}, folder / "picker.pt")
-    write(best, config, mixers["validation"], folder / "picker.onnx")
+    write(best, config, mixers["validation"], records, folder / "picker.onnx")
     return best
 
 
-def write(network: PickerNetwork, config: PickerConfig, mixer: Mixer, path: Path) -> None:
-    """Calibrate a network on windows that it was not trained on, and write it for the engine."""
+def write(
+    network: PickerNetwork, config: PickerConfig, mixer: Mixer, records: Iterable[Labelled], path: Path
+) -> None:
+    """Calibrate a network and write it for the engine.
+
+    Probabilities and thresholds come of windows that it was not trained on. Uncertainties come of the real
+    records that are not for testing: what is stated is to hold against an analyst's reading, and simulated
+    onsets are sharper. It was trained on most of those, so that they may come out a little small.
+    """
 
     def logits(x: Array) -> Array:
         with torch.no_grad():
@@ -139,8 +162,10 @@ def write(network: PickerNetwork, config: PickerConfig, mixer: Mixer, path: Path
 
     sigma = config.augmentation.label_sigma_s
     rng = np.random.default_rng(20_000_000 + config.schedule.seed)
-    found = find(logits, [mixer.window(rng) for _ in range(config.calibration)], sigma)
-    card = {"name": path.stem, "version": str(config.version), "label_sigma_s": sigma, **calibrate(found)}
+    made = find(logits, [mixer.window(rng) for _ in range(config.calibration)], sigma)
+    real = find(logits, [r.window() for r in records if r.part != "test"], sigma)
+    measured = calibrate(made, timing=made if min(f.true.sum() for f in real.values()) < 50 else real)
+    card = {"name": path.stem, "version": str(config.version), "label_sigma_s": sigma, **measured}
     export_picker(network, path, card)
 
 
@@ -263,6 +288,7 @@ def _labelled(
     if any(len(times) > 1 for times in onsets.values()):
         return []  # Read twice: the two analysts need not agree.
     p, s = (float(v[0]) if v else taught.get(phase, np.nan) for phase, v in onsets.items())
+    own = tuple(phase for phase, v in onsets.items() if not v and phase in taught)
     data = three(record.wave)
     low = 0
     if np.isfinite(p) or np.isfinite(s):
@@ -275,7 +301,7 @@ def _labelled(
         # The end of the record, back and forth.
         k = np.arange(N_SAMPLE - n) % (2 * (n // 4))
         data = np.concatenate([data, data[:, n - 1 - np.minimum(k, 2 * (n // 4) - 1 - k)]], axis=1)
-    return [Labelled(record.name, data, p - low, s - low, source.weight, part)]
+    return [Labelled(record.name, data, p - low, s - low, source.weight, part, own)]
 
 
 def three(wave: Waveform) -> Array:
