@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from kaname.core.config import Settings
 from kaname.learn.engine.frames import N_BIN, analyse, features
 from kaname.learn.networks.denoiser import DenoiserNetwork
+from kaname.learn.simulate.noise import noise as artificial_noise
 from kaname.learn.simulate.records import Bank
 from kaname.learn.train.loop import Schedule
 from kaname.learn.train.loop import train as fit
@@ -32,12 +34,11 @@ class DenoiserConfig(Settings):
     records: tuple[Path, ...] = Field((), description="folders of records with a table (csv) beside them")
     simulated: Path | None = Field(None, description="bank of simulated records")
     n_simulated: int = Field(2000, ge=1, description="how many records of the bank are used")
+    artificial_noise: int = Field(300, ge=10, description="made-up stretches of noise of 90 s")
     widths: tuple[int, ...] = Field((16, 24, 40, 64), description="channels of the network's scales")
     n_frame: int = Field(160, multiple_of=40, description="frames of a training window, 0.2 s apart")
     schedule: Schedule = Field(
-        default=Schedule(
-            seed=3, steps=2000, half=True, batch=12, every=100, average=0.995, warmup=100, workers=0
-        ),
+        default=Schedule(seed=3, steps=2400, batch=12, every=200, average=0.995, warmup=100, workers=0),
         description="how long and how fast",
     )
     least_snr_db: float = Field(15.0, description="records weaker than this are not taken for signals [dB]")
@@ -51,13 +52,20 @@ class DenoiserConfig(Settings):
 class Mixer:
     """Windows of an earthquake in noise, with the earthquake alone."""
 
-    def __init__(self, config: DenoiserConfig, records: list[Record], simulated: list[Record]) -> None:
+    def __init__(
+        self,
+        config: DenoiserConfig,
+        records: list[Record],
+        simulated: list[Record],
+        artificial: NDArray[np.float32],
+    ) -> None:
         self.config = config
         self.n = (config.n_frame + 3) * HOP
         strong = [r for r in records if r.snr_db >= config.least_snr_db]
         self.signals = [stretched(r, f) for r in strong for f in STRETCHES]
         self.simulated = simulated
         self.noises = [r for r in records if r.live.all()]
+        self.artificial = artificial
         if not self.signals or not self.noises:
             raise ValueError("no record is strong enough for a signal")
 
@@ -84,10 +92,9 @@ class Mixer:
         low, high = max(0, p), min(n, p + 2000)
         event = clean[:, low:high]
         if rng.random() < 0.5:  # each component at this ratio, else all together
-            gain = np.sqrt(event.var(axis=1) / np.maximum(noise.var(axis=1), 1e-300) / 10 ** (snr / 10))
-            noise = noise * gain[:, None]
+            noise = noise * _ratio(event.var(axis=1), noise.var(axis=1), snr)[:, None]
         else:
-            noise = noise * np.sqrt(event.var() / max(noise.var(), 1e-300) / 10 ** (snr / 10))
+            noise = noise * _ratio(event.var(), noise.var(), snr)
         if rng.random() < 0.04:
             clean = np.zeros_like(clean)
             p = -10000
@@ -138,11 +145,19 @@ class Mixer:
         kind = rng.random()
         if kind < 0.08:
             white = rng.normal(size=(3, self.n))
-            return signal.lfilter([1.0], [1.0, -rng.uniform(0, 0.98)], white, axis=1)
+            return np.asarray(signal.lfilter([1.0], [1.0, -rng.uniform(0, 0.98)], white, axis=1))
+        if kind < 0.25:
+            made = self.artificial[rng.integers(len(self.artificial))]
+            return long_noise(made.astype(np.float64), self.n, rng)
         noise = self.noises[rng.integers(len(self.noises))].noise
-        if kind < 0.4:
+        if kind < 0.5:
             noise = surrogate(noise, rng)
         return long_noise(noise, self.n, rng)
+
+
+def _ratio(event: Any, noise: Any, snr_db: float) -> Any:
+    """Return the factor on noise of a variance that gives the ratio; a dead component stays dead."""
+    return np.sqrt(event / np.where(noise > 0, noise, np.inf) / 10 ** (snr_db / 10))
 
 
 def _power(data: Array, p: int) -> float:
@@ -213,14 +228,11 @@ def batch_of(mixer: Mixer, seeds: list[list[int]]) -> tuple[np.ndarray, ...]:
         scale = 1.0 / max(float(mixture.std()), 1e-300)
         spectra = analyse(mixture * scale, HOP)
         spectra[:, :, n_bin:] = 0
-        real = np.repeat(mixture.any(axis=1)[:, None], spectra.shape[1], axis=1)
+        real = np.repeat(np.asarray(mixture.any(axis=1))[:, None], spectra.shape[1], axis=1)
         x = features(spectra[:, :, :n_bin], real)
-        noise = (mixture - clean) * scale
-        rows.append(
-            (spectra.astype(np.complex64), x, (clean * scale).astype(np.float32), noise.astype(np.float32), p)
-        )
-    spectra, x, clean, noise, p = zip(*rows)
-    return np.stack(spectra), np.stack(x), np.stack(clean), np.stack(noise), np.array(p)
+        rows.append((spectra, x, clean * scale, (mixture - clean) * scale, p))
+    kinds = (np.complex64, np.float32, np.float32, np.float32, np.int64)
+    return tuple(np.stack(column).astype(kind) for column, kind in zip(zip(*rows), kinds))
 
 
 @dataclass(frozen=True)
@@ -252,9 +264,15 @@ def train(config: DenoiserConfig, out: str | Path, *, resume: bool = True) -> De
     torch.manual_seed(config.schedule.seed)
     records = read_records(config.records)
     made = read_simulated(config.simulated, config.n_simulated)
+    noise = artificial_noise(config.artificial_noise, 9000, seed=config.schedule.seed)
     mixers = {
-        part: Mixer(config, [r for r in records if r.part == part], [r for r in made if r.part == part])
-        for part in ("train", "validation")
+        part: Mixer(
+            config,
+            [r for r in records if r.part == part],
+            [r for r in made if r.part == part],
+            noise[k::10] if k else noise[np.arange(len(noise)) % 10 != 1],
+        )
+        for k, part in enumerate(("train", "validation"))
     }
     held = [batch_of(mixers["validation"], [[7, b, i] for i in range(32)]) for b in range(4)]
     tensors = [tuple(torch.from_numpy(a) for a in batch) for batch in held]

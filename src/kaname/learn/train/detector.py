@@ -13,14 +13,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from kaname.core.config import Settings
 from kaname.learn.networks.detector import STEP, CredNetwork, DetectorNetwork
-from kaname.learn.simulate.augment import Augmentation, Mixer, Sources, Window
-from kaname.learn.simulate.noise import noise as make_noise
-from kaname.learn.simulate.records import Bank
+from kaname.learn.simulate.augment import Augmentation, Mixer, Window
 from kaname.learn.train.loop import Schedule
 from kaname.learn.train.loop import train as fit
-from kaname.learn.train.mixtures import Record, read_records
+from kaname.learn.train.picker import WindowsConfig, make_mixers, read
 
 Array = NDArray[np.float32]
 
@@ -33,23 +30,18 @@ DOUBT_S = 8.0
 NETWORKS = {"kaname": DetectorNetwork, "cred": CredNetwork}
 
 
-class DetectorConfig(Settings):
-    """Configuration of ``kaname train detector``."""
+class DetectorConfig(WindowsConfig):
+    """Configuration of ``kaname train detector``: the windows are made as for the picker."""
 
-    records: tuple[Path, ...] = Field((), description="folders of records with a table (csv) beside them")
-    simulated: Path | None = Field(None, description="bank of simulated records")
-    n_simulated: int = Field(2000, ge=1, description="how many records of the bank are used")
-    network: Literal["kaname", "cred"] = Field("kaname", description="ours, or the baseline like CRED")
     augmentation: Augmentation = Field(
-        default=Augmentation(
-            n_sample=6144, margin=512, noise_only=0.3, swarm=0.15, snr_db=(3.0, 40.0), label_sigma_s=0.05
-        ),
+        default=Augmentation(n_sample=6144, noise_only=0.3, swarm=0.15, simulated=0.5, snr_db=(8.0, 45.0)),
         description="how windows are made",
     )
     schedule: Schedule = Field(
-        default=Schedule(seed=5, steps=800, batch=16, every=100, average=0.99, warmup=50, workers=0),
+        default=Schedule(steps=2000, every=250, average=0.995, warmup=100),
         description="how long and how fast",
     )
+    network: Literal["kaname", "cred"] = Field("kaname", description="ours, or the baseline like CRED")
 
 
 def target(window: Window) -> tuple[Array, Array]:
@@ -67,8 +59,10 @@ def target(window: Window) -> tuple[Array, Array]:
     doubt: list[tuple[int, int]] = []
     for p, s in events:
         low = max(0, round(p))
-        if s is None:
-            said[low : max(0, round(p) + 40)] = 1
+        if s is None:  # It lasts for the least time at any rate, where there are samples.
+            least = slice(low, max(0, round(p + 100 * LEAST_S)))
+            said[least] = 1
+            known[least] = window.x[:, least].any(axis=0)
             continue
         high = max(s + CODA * (s - p), p + 100 * LEAST_S)
         said[low : max(0, round(high))] = 1
@@ -97,33 +91,6 @@ class Maker:
         return tuple(np.stack(column) for column in zip(*rows))
 
 
-def sources_of(records: list[Record]) -> Sources:
-    """Return real records as sources of events."""
-    data = np.stack([r.data[:, :9000] for r in records]).astype(np.float32)
-    p = np.array([float(r.p) for r in records])
-    s = np.array([np.nan if r.s is None else float(r.s) for r in records])
-    return Sources(data, p, s, np.where(np.isnan(s), 0.5, 1.0), False)
-
-
-def mixer_of(config: DetectorConfig, records: list[Record], simulated: slice) -> Mixer:
-    """Return the maker of windows of some records and of a part of the simulated ones."""
-    made = None
-    if config.simulated is not None:
-        bank = Bank.load(config.simulated)
-        made = Sources(
-            bank.data[simulated].copy(),
-            bank.p[simulated],
-            bank.s[simulated],
-            np.ones(len(bank.p[simulated])),
-            True,
-        )
-    noise = [r.noise.astype(np.float32) for r in records if r.live.all()]
-    artificial = [n.astype(np.float32) for n in make_noise(60, 9000, seed=config.schedule.seed)]
-    return Mixer(
-        config.augmentation, real=sources_of(records), simulated=made, noise=noise, artificial=artificial
-    )
-
-
 def loss_of(network: nn.Module, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
     """Cross entropy where the truth is known."""
     logits = network(x).float()
@@ -147,12 +114,11 @@ def train(config: DetectorConfig, out: str | Path, *, resume: bool = True) -> nn
     folder = Path(out)
     if not resume:
         (folder / "checkpoint.pt").unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.schedule.seed)
-    records = read_records(config.records)
-    n = config.n_simulated
-    mixer = mixer_of(config, [r for r in records if r.part == "train"], slice(0, n))
-    held = Maker(mixer_of(config, [r for r in records if r.part == "validation"], slice(n, n + n // 10)), 32)
-    batches = [[torch.from_numpy(a) for a in held(10**9 + i)] for i in range(4)]
+    mixers = make_mixers(config, read(config), folder)
+    held = Maker(mixers["validation"], 64)
+    batches = [[torch.from_numpy(a) for a in held(10_000_000 + k)] for k in range(8)]
 
     def score(network: nn.Module) -> float:
         device = next(network.parameters()).device
@@ -160,6 +126,8 @@ def train(config: DetectorConfig, out: str | Path, *, resume: bool = True) -> nn
             return -float(np.mean([loss_of(network, *(t.to(device) for t in b)).item() for b in batches]))
 
     network = NETWORKS[config.network]()
-    best = fit(network, Maker(mixer, config.schedule.batch), loss_of, score, config.schedule, folder)
+    best = fit(
+        network, Maker(mixers["train"], config.schedule.batch), loss_of, score, config.schedule, folder
+    )
     torch.save({"settings": best.settings, "state": best.state_dict()}, folder / "detector.pt")
     return best

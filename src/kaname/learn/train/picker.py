@@ -57,8 +57,8 @@ class LabelledSource(Settings):
     weight: float = Field(1.0, gt=0, description="how often its records are drawn, beside those of others")
 
 
-class PickerConfig(Settings):
-    """Configuration of ``kaname train picker``."""
+class WindowsConfig(Settings):
+    """What windows are made of, and how."""
 
     sets: tuple[LabelledSource, ...] = Field((), description="labelled sets")
     teacher: Path | None = Field(
@@ -68,9 +68,14 @@ class PickerConfig(Settings):
     simulated: int = Field(12000, ge=0, description="simulated earthquakes")
     artificial_noise: int = Field(400, ge=0, description="made-up stretches of noise of 90 s")
     augmentation: Augmentation = Field(default=Augmentation(), description="how windows are made")
+    schedule: Schedule = Field(default=Schedule(), description="how long and how fast")
+
+
+class PickerConfig(WindowsConfig):
+    """Configuration of ``kaname train picker``."""
+
     onset_weight: float = Field(1.0, ge=0, description="extra weight of samples about onsets in the loss")
     widths: tuple[int, ...] = Field((16, 32, 64, 96), description="channels of the network's scales")
-    schedule: Schedule = Field(default=Schedule(), description="how long and how fast")
     calibration: int = Field(3000, ge=100, description="windows that peaks are calibrated on")
     version: int = Field(1, ge=1, description="version of the weights")
 
@@ -93,7 +98,7 @@ class Labelled:
         n = -(-self.data.shape[1] // WHOLE) * WHOLE
         data, mask = np.zeros((3, n), np.float32), np.zeros((3, n), np.bool_)
         data[:, : self.data.shape[1]] = self.data
-        mask[:, : self.data.shape[1]] = self.data.any(axis=1)[:, np.newaxis]
+        mask[:, : self.data.shape[1]] = np.asarray(self.data.any(axis=1))[:, np.newaxis]
         read = [(0, self.p)] if "P" not in self.taught else []
         read += [(1, self.s)] if "S" not in self.taught else []
         onsets = [(phase, at) for phase, at in read if np.isfinite(at)]
@@ -202,7 +207,7 @@ class Maker:
         return np.array([w.x for w in windows]), np.array([w.target(sigma) for w in windows]), known
 
 
-def read(config: PickerConfig) -> list[Labelled]:
+def read(config: WindowsConfig) -> list[Labelled]:
     """Read the sets, each record with the part it belongs to; see `LabelledSource.split`."""
     taught = _taught(config)
     every = [(source, r) for source in config.sets for r in LabelledSet(source.root).records()]
@@ -223,7 +228,7 @@ def read(config: PickerConfig) -> list[Labelled]:
     return out
 
 
-def make_mixers(config: PickerConfig, records: Iterable[Labelled], folder: Path) -> dict[Part, Mixer]:
+def make_mixers(config: WindowsConfig, records: Iterable[Labelled], folder: Path) -> dict[Part, Mixer]:
     """Return makers of windows from the records for training and from those for validation."""
     bank = _bank(config, folder)
     made = list(artificial_noise(config.artificial_noise, N_SAMPLE, seed=config.schedule.seed))
@@ -261,7 +266,7 @@ def make_mixers(config: PickerConfig, records: Iterable[Labelled], folder: Path)
     return out
 
 
-def _bank(config: PickerConfig, folder: Path) -> Bank:
+def _bank(config: WindowsConfig, folder: Path) -> Bank:
     path = folder / f"simulated-{config.simulated}-{config.schedule.seed}.npz"
     if not path.exists():
         bank = simulate(config.simulated, seed=config.schedule.seed)
@@ -269,7 +274,7 @@ def _bank(config: PickerConfig, folder: Path) -> Bank:
     return Bank.load(path)
 
 
-def _taught(config: PickerConfig) -> dict[str, dict[str, float]]:
+def _taught(config: WindowsConfig) -> dict[str, dict[str, float]]:
     if config.teacher is None:
         return {}
     out: dict[str, dict[str, float]] = {}
