@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -105,7 +104,8 @@ def stream(model: str) -> None:
             n_pick += len(picks)
     n_pick += sum(len(picker.finish(s)) for s in states)
     seconds = time.process_time() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not ru_maxrss, which a child takes over from its parent.
+    peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
     print(
         f"{N_STATION} stations, {MINUTES} minutes each in blocks of 30 s: peak {peak:.0f} MiB, "
         f"{n_pick} picks, {N_STATION * MINUTES / 1440 / seconds:.2f} station-days per CPU s"
