@@ -1,7 +1,7 @@
 """Scores of the detector on real records that it never trained on, beside a CRED-like network and STA/LTA.
 
-``python benchmarks/score_detection.py [--model WEIGHTS] [--cred detector.pt] [--json FILE]``; the records are
-read from the folder ``KANAME_DATA``, see `labelled_picks`. Definitions are in ``docs/detection.md``.
+``python benchmarks/score_detection.py [--model WEIGHTS] [--cred detector.pt] [--json FILE] [--figure FILE]``;
+the records are read from the folder ``KANAME_DATA``, see `labelled_picks`; definitions: docs/detection.md.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,15 +22,19 @@ from kaname.automation.detect import WEIGHTS, Detector, DetectorSettings
 from kaname.core.step import run
 from kaname.core.time import as_time, seconds_between
 from kaname.core.waveform import Waveform
+from kaname.evaluate.catalogues import wilson
 from kaname.learn.simulate.noise import noise as make_noise
 from kaname.learn.simulate.records import simulate
-from kaname.learn.train.mixtures import Record, long_noise, read_records, surrogate
+from kaname.learn.train.mixtures import Record, read_records, surrogate, time_in
+from kaname.learn.train.split import split_by_day, split_by_time, time_of
 from kaname.signal.trigger import recursive_sta_lta
 
 RATE_HZ = 100.0
 CODA = 1.4
+GUARD_S = 1.0
+"""Left out before P: the analyst may be late."""
 WITHOUT_S_S = 5.0
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
 RATIOS = (2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)
 FALSE_PER_HOUR = 2.0
 
@@ -124,21 +129,25 @@ def labelled(records: Sequence[Record]) -> list[Case]:
 
 
 def new_zealand(root: Path) -> list[Case]:
-    """Return records of the Alpine Fault that have both P and S; none was trained on."""
+    """Return records of the Alpine Fault that have both P and S, of the days that none was trained on."""
     out = []
     for r in nz(root):
-        if r.labels.get("P") and r.labels.get("S"):
+        if split_by_day([time_of(r)]) == ["test"] and r.labels.get("P") and r.labels.get("S"):
             p, s = min(r.labels["P"]), max(r.labels["S"])
             end = s + np.timedelta64(round(max(CODA * seconds_between(p, s), 0.5) * 1e9), "ns")
             out.append(Case(r.wave, (p, end)))
     return out
 
 
-def real_noise(records: Sequence[Record]) -> list[Case]:
-    """Return what lies before P, there and back (57 s each)."""
-    rng = np.random.default_rng(0)
-    noises = [r.noise for r in records]
-    return [Case(wave_of(long_noise(n, 2 * n.shape[1], rng), k), None) for k, n in enumerate(noises)]
+def real_noise(cases: Sequence[Case]) -> list[Case]:
+    """Return what lies before P, where it is at least 10 s."""
+    out = []
+    for wave, event in cases:
+        n = round(seconds_between(wave.start, event[0]) * wave.sampling_rate) if event else 0
+        n -= round(GUARD_S * wave.sampling_rate)
+        if n >= 10 * wave.sampling_rate:
+            out.append(Case(replace(wave, data=wave.data[:, :n]), None))
+    return out
 
 
 def made_noise(records: Sequence[Record], repeats: int) -> list[Case]:
@@ -198,19 +207,22 @@ def main() -> None:
     parser.add_argument("--cred", type=Path)
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
     root = folder()
     records = read_records([root / "denoise/deepdenoiser", root / "picks/ncedc"])
     test = [r for r in records if r.part == "test"]
-    other = [r for r in records if r.part != "test" and r.live.all()]
     sets = {
-        "P and S labelled": labelled([r for r in test if r.s is not None]),
-        "P labelled": labelled([r for r in test if r.s is None]),
+        "P and S": labelled([r for r in test if r.s is not None]),
+        "P only": labelled([r for r in test if r.s is None]),
         "New Zealand": new_zealand(root),
     }
-    three = [r for r in test if r.live.all()]
-    noises = {"before P": real_noise(three), "made": made_noise(three, options.repeats)}
-    tuning = [*real_noise(other), *made_noise(other, max(1, options.repeats // 3))]
+    noises = {
+        "before P": real_noise([*sets["P and S"], *sets["P only"]]),
+        "before P, New Zealand": real_noise(sets["New Zealand"]),
+        "made": made_noise([r for r in test if r.live.all()], options.repeats),
+    }
+    tuning = made_noise(held_out(records), 2 * options.repeats)
     session = Detector(DetectorSettings(weights=options.model))._session
     methods: dict[str, tuple[Method, tuple[float, ...]]] = {"kaname": (by_network(session), THRESHOLDS)}
     if options.cred:
@@ -218,13 +230,16 @@ def main() -> None:
     methods["sta/lta"] = (sta_lta, RATIOS)
     rows = []
     for name, (method, thresholds) in methods.items():
-        allowed = [t for t in thresholds if _rate(false_per_hour(method, tuning, t)) <= FALSE_PER_HOUR / 2]
-        chosen = min(allowed, default=max(thresholds))
+        counted = {t: false_per_hour(method, tuning, t) for t in thresholds}
+        chosen = min(
+            (t for t in thresholds if _rate(counted[t]) <= FALSE_PER_HOUR / 2), default=max(thresholds)
+        )
         for threshold in thresholds:
             row: dict[str, Any] = {"method": name, "threshold": threshold, "chosen": threshold == chosen}
+            row["false, validation"] = [counted[threshold][0], round(counted[threshold][1], 2)]
             for label, cases in sets.items():
                 found, n, late = recall(method, cases, threshold)
-                row[label] = [found, n]
+                row[label] = [found, n, *(round(x, 3) for x in wilson(found, n))]
                 row[f"{label}: begins late [s]"] = float(np.median(late)) if late else None
             for label, cases in noises.items():
                 count, hours = false_per_hour(method, cases, threshold)
@@ -233,6 +248,46 @@ def main() -> None:
             print(json.dumps(row), flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
+    if options.figure:
+        draw(rows, options.figure)
+
+
+def held_out(records: Sequence[Record]) -> list[Record]:
+    """Return the records of the validation part that the detector's training has, all components there."""
+    times = [time_in(r.name) for r in records]
+    return [r for r, part in zip(records, split_by_time(times)) if part == "validation" and r.live.all()]
+
+
+def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw the share of events found against false detections per hour of made noise."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    colours = {"kaname": "#1b6ca8", "cred-like": "#588157", "sta/lta": "#c8553d"}
+    for axes, labels, title in (
+        (left, ("P and S", "P only"), "northern California"),
+        (right, ("New Zealand",), "New Zealand"),
+    ):
+        for method in dict.fromkeys(r["method"] for r in rows):
+            own = [r for r in rows if r["method"] == method]
+            n = sum(own[0][label][1] for label in labels)
+            x = [max(_rate(tuple(r["false, made"])), 0.05) for r in own]
+            y = [100 * sum(r[label][0] for label in labels) / n for r in own]
+            axes.plot(x, y, "o-", ms=3, color=colours[method], label=method)
+            axes.plot(
+                *[[v[k] for k, r in enumerate(own) if r["chosen"]] for v in (x, y)],
+                "o",
+                ms=9,
+                mfc="none",
+                color=colours[method],
+            )
+        axes.axvline(FALSE_PER_HOUR, color="0.6", lw=0.7)
+        axes.axhline(95, color="0.6", lw=0.7)
+        axes.set(xscale="log", xlabel="false detections per hour of made noise", title=f"{title}, n = {n}")
+    left.set_ylabel("events found [%]")
+    right.legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=110)
 
 
 def _rate(counted: tuple[int, float]) -> float:

@@ -79,7 +79,7 @@ def read_records(folders: Iterable[Path]) -> list[Record]:
         with table.open() as file:
             paths = [(Path(folder) / table.stem / row["fname"], row) for row in csv.DictReader(file)]
         rows += [(path, row) for path, row in paths if path.is_file()]
-    times = [_time(path.stem) for path, _ in rows]
+    times = [time_in(path.stem) for path, _ in rows]
     held = [side == "test" for side in split_by_time(times)]
     out: list[Record] = []
     for (path, row), time, test in zip(rows, times, held):
@@ -94,7 +94,8 @@ def read_records(folders: Iterable[Path]) -> list[Record]:
     return out
 
 
-def _time(name: str) -> np.datetime64:
+def time_in(name: str) -> np.datetime64:
+    """Return the time in a record's name, UTC."""
     stamp = name.split("_")[2]
     return np.datetime64(datetime.strptime(stamp[:14], "%Y%m%d%H%M%S"), "ms")
 
