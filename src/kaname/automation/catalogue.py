@@ -51,9 +51,9 @@ class CatalogueSettings(Settings):
     merge_s: float = Field(
         0.3, ge=0, description="picks of one phase at one station closer than this are one [s]"
     )
-    # Onsets that are doubtful alone are told by the others of their event.
+    # Lower than for single stations: an associator sorts out false picks.
     kaname: KanamePickerSettings = Field(
-        default=KanamePickerSettings(min_probability_p=0.1, min_probability_s=0.1),
+        default=KanamePickerSettings(min_probability_p=0.3, min_probability_s=0.3),
         description="our own picker",
     )
     classical: ClassicalSettings = Field(default=ClassicalSettings(), description="the classical picker")
