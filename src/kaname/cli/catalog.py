@@ -36,7 +36,7 @@ def command(
     end: Annotated[str | None, typer.Option("--end", help="First time no longer wanted, UTC.")] = None,
     picker: Annotated[
         str | None,
-        typer.Option("--picker", help="classical, pickerxl, or seisbench:MODEL/WEIGHTS."),
+        typer.Option("--picker", help="kaname, classical, pickerxl, seisbench:MODEL/WEIGHTS, or kaname:MODEL.onnx."),
     ] = None,
     velocity_model: Annotated[
         str,

@@ -18,7 +18,7 @@ def command(
     start: Annotated[str | None, typer.Option("--start", help="First time, UTC, ISO 8601.")] = None,
     end: Annotated[str | None, typer.Option("--end", help="First time no longer wanted, UTC.")] = None,
     picker: Annotated[
-        str | None, typer.Option("--picker", help="classical, pickerxl, or seisbench:MODEL/WEIGHTS.")
+        str | None, typer.Option("--picker", help="kaname, classical, pickerxl, seisbench:MODEL/WEIGHTS, or kaname:MODEL.onnx.")
     ] = None,
     config: Config = None,
     workers: Workers = 1,

@@ -77,7 +77,7 @@ def pick_station_day(
     for blocks_of_rate in _by_rate(blocks):
         picks.extend(run(picker, blocks_of_rate))
     kept = [p for p in picks if day.start <= p.time < day.end]
-    failures = tables.table(read.failures, tables.FAILURES)
+    failures = tables.table([*read.failures, *_not_finite(read.blocks, day)], tables.FAILURES)
     gaps = max((_gaps(read.blocks, i, day) for i in day.ids), default=0)
     health = {
         "network": day.network,
@@ -92,6 +92,26 @@ def pick_station_day(
         "n_failure": len(failures),
     }
     return {"picks": picks_table(kept), "failures": failures, "health": tables.table([health], HEALTH)}
+
+
+def _not_finite(blocks: Sequence[Waveform], day: StationDay) -> list[dict[str, Any]]:
+    """Rows of the failures table for channels with samples of the day that are no numbers."""
+    bad: dict[str, int] = {}
+    for block in blocks:
+        own = block.slice(day.start, day.end)
+        if own is not None and np.issubdtype(own.data.dtype, np.floating):
+            for identifier, samples in zip(own.ids, own.data):
+                bad[identifier] = bad.get(identifier, 0) + int((~np.isfinite(samples)).sum())
+    return [
+        {
+            "step": "pick",
+            "subject": identifier,
+            "error": "InputError",
+            "message": f"{n} samples from {day.start} on are no finite numbers; they were taken for a gap",
+        }
+        for identifier, n in sorted(bad.items())
+        if n
+    ]
 
 
 def _by_rate(blocks: Sequence[Waveform]) -> Iterable[list[Waveform]]:
