@@ -36,7 +36,9 @@ def command(
     end: Annotated[str | None, typer.Option("--end", help="First time no longer wanted, UTC.")] = None,
     picker: Annotated[
         str | None,
-        typer.Option("--picker", help="kaname, classical, pickerxl, seisbench:MODEL/WEIGHTS, or kaname:MODEL.onnx."),
+        typer.Option(
+            "--picker", help="kaname, kaname:MODEL.onnx, classical, pickerxl, seisbench:MODEL/WEIGHTS."
+        ),
     ] = None,
     velocity_model: Annotated[
         str,

@@ -18,7 +18,10 @@ def command(
     start: Annotated[str | None, typer.Option("--start", help="First time, UTC, ISO 8601.")] = None,
     end: Annotated[str | None, typer.Option("--end", help="First time no longer wanted, UTC.")] = None,
     picker: Annotated[
-        str | None, typer.Option("--picker", help="kaname, classical, pickerxl, seisbench:MODEL/WEIGHTS, or kaname:MODEL.onnx.")
+        str | None,
+        typer.Option(
+            "--picker", help="kaname, kaname:MODEL.onnx, classical, pickerxl, seisbench:MODEL/WEIGHTS."
+        ),
     ] = None,
     config: Config = None,
     workers: Workers = 1,
