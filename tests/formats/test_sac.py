@@ -202,3 +202,12 @@ def test_unstated_and_odd_codes(good: Path) -> None:
     read = read_waveforms(good)
     assert read.blocks[0].ids == ("NZ.______x.10.EHZ",)
     assert "cannot be SEED codes" in read.failures[0]["message"]
+
+
+@pytest.mark.parametrize("word", [0, 5])
+@pytest.mark.parametrize("value", [5e9, -3.4e10, 1e38])
+def test_times_beyond_any_record_are_damage(good, word, value):
+    """DELTA (word 0) and B (word 5) that no clock of nanoseconds can hold."""
+    _header(good, word, value, "<f4")
+    with pytest.raises(FormatError, match="DELTA"):
+        read_waveforms(good)

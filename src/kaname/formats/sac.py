@@ -28,6 +28,8 @@ from kaname.formats.contract import WaveformRead, native, register, seed_id
 
 _HEADER_BYTES = 632
 _FOOTER_BYTES = 22 * 8
+_LONGEST_S = 1e9
+"""Times [s] beyond this, three decades, are damage; nanoseconds in 64 bits end at three centuries."""
 _UNSTATED = -12345
 _TIME_SERIES = 1
 _UNIT = {6: "nm", 7: "nm/s", 8: "nm/s^2", 50: "V"}
@@ -73,6 +75,10 @@ class SacReader:
             result.fail(path, f"{len(rest)} bytes after the samples were not read")
         if not (np.isfinite(delta) and delta > 0 and np.isfinite(begin) and begin != _UNSTATED):
             raise FormatError(f"{path} states DELTA {delta} s and B {begin} s; expected DELTA > 0 and a time")
+        if not abs(float(begin)) + float(delta) * len(samples) < _LONGEST_S:
+            raise FormatError(
+                f"{path} states DELTA {delta} s and B {begin} s, beyond any record ({_LONGEST_S:g} s)"
+            )
         codes = [_text(head, at) for at in (_KNETWK, _KSTNM, _KHOLE, _KCMPNM)]
         identifier, changed = seed_id(*codes)
         if changed:
