@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
 import typer
 
 from kaname.core import tables
-from kaname.core.errors import ExitCode, InputError, NotFoundError
+from kaname.core.errors import ExitCode, InputError, KanameError, NotFoundError
 from kaname.core.waveform import Waveform
 from kaname.evaluate.noise import quiet_before
 from kaname.formats.labelled import LabelledRecord, LabelledSet, random_window, shifted
@@ -23,6 +23,7 @@ from kaname.learn.train.split import split_by_day, split_by_time, time_of
 
 Split = Literal["all", "train", "validation", "test"]
 SplitBy = Literal["event", "day", "name"]
+Method = TypeVar("Method")
 
 
 def parts(records: Sequence[LabelledRecord], by: SplitBy) -> list[str]:
@@ -130,6 +131,36 @@ def _offset(clock: str, records: Sequence[LabelledRecord]) -> float:
         return float(clock)
     except ValueError:
         raise InputError(f"a clock's offset must be seconds or 'auto', found {clock!r}") from None
+
+
+def find_methods(
+    methods: Mapping[str, Callable[[], Method]], wanted: Sequence[str], *, what: str
+) -> tuple[dict[str, Method], pd.DataFrame]:
+    """Return the methods that are here, and a row for each that is not.
+
+    Parameters
+    ----------
+    methods
+        Makers of all methods, by name.
+    wanted
+        Names; none for all.
+    what
+        What a method is, for the message.
+
+    Raises
+    ------
+    InputError
+        When there is no method of a name.
+    """
+    found, skipped = {}, []
+    for name in wanted or methods:
+        if name not in methods:
+            raise InputError(f"no {what} {name!r}; known are {', '.join(methods)}")
+        try:
+            found[name] = methods[name]()
+        except KanameError as error:
+            skipped.append({"method": name, "reason": str(error)})
+    return found, pd.DataFrame(skipped, columns=["method", "reason"])
 
 
 def write(out: Path, written: dict[str, tuple[pd.DataFrame, tables.Schema]]) -> None:

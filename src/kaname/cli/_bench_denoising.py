@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from kaname.automation.denoise import Denoiser
-from kaname.cli._bench import emit, read_sets, write
-from kaname.core.errors import InputError, KanameError, NotFoundError
+from kaname.cli._bench import emit, find_methods, read_sets, write
+from kaname.core.errors import NotFoundError
 from kaname.core.step import run
 from kaname.core.tables import validate
 from kaname.core.waveform import Waveform
@@ -50,19 +50,6 @@ METHODS: dict[str, Callable[[], Denoise]] = {
     **{f"{a:g}-{b:g} Hz": lambda a=a, b=b: band(a, b) for a, b in BANDS},  # type: ignore[misc]
     "kaname": kaname,
 }
-
-
-def find_methods(wanted: Sequence[str]) -> tuple[dict[str, Denoise], pd.DataFrame]:
-    """Return the methods that are here, and a row for each that is not."""
-    found, skipped = {}, []
-    for name in wanted or METHODS:
-        if name not in METHODS:
-            raise InputError(f"no denoiser {name!r}; known are {', '.join(METHODS)}")
-        try:
-            found[name] = METHODS[name]()
-        except KanameError as error:
-            skipped.append({"method": name, "reason": str(error)})
-    return found, pd.DataFrame(skipped, columns=["method", "reason"])
 
 
 def parts_of(record: LabelledRecord) -> tuple[Array, Array] | None:
@@ -142,7 +129,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Run the benchmark and show it, see ``kaname bench denoising --help``."""
-    found, skipped = find_methods(methods)
+    found, skipped = find_methods(METHODS, methods, what="denoiser")
     whole, _, failures = read_sets(data, split=split, by=split_by, limit=limit, clock=())
     pairs = mixtures(whole, seed=seed)
     if not found or not pairs:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from kaname.automation.detect import Detector
-from kaname.cli._bench import emit, quiet_pieces, read_sets, write
-from kaname.core.errors import InputError, KanameError, NotFoundError
+from kaname.cli._bench import emit, find_methods, quiet_pieces, read_sets, write
+from kaname.core.errors import NotFoundError
 from kaname.core.step import run
 from kaname.core.tables import validate
 from kaname.core.time import add_seconds, seconds_between
@@ -57,19 +57,6 @@ def kaname() -> Detect:
 
 
 METHODS: dict[str, Callable[[], Detect]] = {"kaname": kaname, "sta_lta": lambda: sta_lta}
-
-
-def find_methods(wanted: Sequence[str]) -> tuple[dict[str, Detect], pd.DataFrame]:
-    """Return the methods that are here, and a row for each that is not."""
-    found, skipped = {}, []
-    for name in wanted or METHODS:
-        if name not in METHODS:
-            raise InputError(f"no detector {name!r}; known are {', '.join(METHODS)}")
-        try:
-            found[name] = METHODS[name]()
-        except KanameError as error:
-            skipped.append({"method": name, "reason": str(error)})
-    return found, pd.DataFrame(skipped, columns=["method", "reason"])
 
 
 def event_of(record: LabelledRecord) -> Span | None:
@@ -128,7 +115,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Run the benchmark and show it, see ``kaname bench detection --help``."""
-    found, skipped = find_methods(methods)
+    found, skipped = find_methods(METHODS, methods, what="detector")
     if not found:
         raise NotFoundError("none of the methods is here:\n  " + "\n  ".join(skipped["reason"]))
     whole, cut, failures = read_sets(data, split=split, by=split_by, limit=limit, clock=clock)

@@ -229,9 +229,30 @@ def export(
         When the card does not fit.
     """
     parse_card(card, PickerCard, str(path))
+    axes = {0: "batch", 2: "sample"} if any_length else {0: "batch"}
+    return write_onnx(network, example, path, card, axes={"x": axes, "y": axes})
+
+
+def write_onnx(
+    network: nn.Module, example: Tensor, path: Path, card: dict[str, Any], *, axes: dict[str, dict[int, str]]
+) -> Path:
+    """Write a network with its card in the metadata, as `kaname.learn.engine.session.Session` reads it.
+
+    Parameters
+    ----------
+    network
+        One input ``x``, one output ``y``; exported in evaluation mode and left as it was.
+    example
+        An input of it.
+    path
+        ``.onnx`` file to write.
+    card
+        What the file says of itself; not checked.
+    axes
+        Names of the axes of ``x`` and ``y`` that may have any length.
+    """
     training = network.training
     network.eval()
-    axes = {0: "batch", 2: "sample"} if any_length else {0: "batch"}
     try:
         with warnings.catch_warnings(), torch.no_grad():
             # The exporter that is not deprecated needs one more package, for the same graph.
@@ -242,7 +263,7 @@ def export(
                 str(path),
                 input_names=["x"],
                 output_names=["y"],
-                dynamic_axes={"x": axes, "y": axes},
+                dynamic_axes=axes,
                 opset_version=OPSET,
                 dynamo=False,
             )

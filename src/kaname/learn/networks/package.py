@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from torch import Tensor, nn
 
 from kaname.learn.engine import condition, frames
-from kaname.learn.engine.session import METADATA_KEY
 from kaname.learn.networks.denoiser import DenoiserNetwork
 from kaname.learn.networks.detector import STEP, STRIDE, CredNetwork, DetectorNetwork
-
-OPSET = 17
+from kaname.learn.networks.export import write_onnx
 
 
 class _Masks(nn.Module):
@@ -81,27 +77,8 @@ def _package(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{folder.name}.onnx"
     values["name"] = folder.name
-    network.eval()
-    with warnings.catch_warnings(), torch.no_grad():
-        # The exporter that is not deprecated needs one more package, for the same graph.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            network,
-            (example,),
-            str(path),
-            input_names=["x"],
-            output_names=["y"],
-            dynamic_axes={
-                "x": {0: "batch", example.ndim - 1: "n"},
-                "y": {0: "batch", axis: "n_answer"},
-            },
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    model = onnx.load(str(path))
-    entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, json.dumps(values)
-    onnx.save(model, str(path))
+    axes = {"x": {0: "batch", example.ndim - 1: "n"}, "y": {0: "batch", axis: "n_answer"}}
+    write_onnx(network, example, path, values, axes=axes)
     content = path.read_bytes()
     said = {
         **values,

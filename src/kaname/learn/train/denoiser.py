@@ -259,8 +259,6 @@ def train(config: DenoiserConfig, out: str | Path, *, resume: bool = True) -> De
         Take up a checkpoint that is there; otherwise start anew.
     """
     folder = Path(out)
-    if not resume:
-        (folder / "checkpoint.pt").unlink(missing_ok=True)
     torch.manual_seed(config.schedule.seed)
     records = read_records(config.records)
     made = read_simulated(config.simulated, config.n_simulated)
@@ -289,7 +287,7 @@ def train(config: DenoiserConfig, out: str | Path, *, resume: bool = True) -> De
             return -float(np.mean([loss(network, *(t.to(device) for t in b)).item() for b in tensors]))
 
     network = DenoiserNetwork(config.widths).to(memory_format=torch.channels_last)
-    best = fit(network, Maker(mixers["train"]), loss, score, config.schedule, folder)
+    best = fit(network, Maker(mixers["train"]), loss, score, config.schedule, folder, resume=resume)
     torch.save({"settings": best.settings, "state": best.state_dict()}, folder / "denoiser.pt")
     return best
 

@@ -112,8 +112,6 @@ def train(config: DetectorConfig, out: str | Path, *, resume: bool = True) -> nn
         Take up a checkpoint that is there; otherwise start anew.
     """
     folder = Path(out)
-    if not resume:
-        (folder / "checkpoint.pt").unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.schedule.seed)
     mixers = make_mixers(config, read(config), folder)
@@ -127,7 +125,13 @@ def train(config: DetectorConfig, out: str | Path, *, resume: bool = True) -> nn
 
     network = NETWORKS[config.network]()
     best = fit(
-        network, Maker(mixers["train"], config.schedule.batch), loss_of, score, config.schedule, folder
+        network,
+        Maker(mixers["train"], config.schedule.batch),
+        loss_of,
+        score,
+        config.schedule,
+        folder,
+        resume=resume,
     )
     torch.save({"settings": best.settings, "state": best.state_dict()}, folder / "detector.pt")
     return best

@@ -54,6 +54,7 @@ def train(
     schedule: Schedule,
     folder: Path,
     *,
+    resume: bool = True,
     report: Callable[[str], None] | None = None,
 ) -> nn.Module:
     """Train a network and return the best by validation.
@@ -75,6 +76,8 @@ def train(
         See `Schedule`.
     folder
         For ``checkpoint.pt``.
+    resume
+        Take up a checkpoint that is there; otherwise start anew.
     report
         Takes a line of progress; by default it is logged to stderr.
 
@@ -92,6 +95,8 @@ def train(
     checkpoint = folder / "checkpoint.pt"
     best: dict[str, Any] = {"score": -np.inf, "state": None, "step": 0}
     first = 0
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=False)
         if saved["schedule"] != schedule.model_dump(exclude={"steps", "patience", "workers"}):

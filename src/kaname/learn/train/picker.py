@@ -125,8 +125,6 @@ def train(config: PickerConfig, out: str | Path, *, resume: bool = True) -> Pick
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        (folder / "checkpoint.pt").unlink(missing_ok=True)
     torch.manual_seed(config.schedule.seed)
     records = read(config)
     mixers = make_mixers(config, records, folder)
@@ -144,7 +142,15 @@ def train(config: PickerConfig, out: str | Path, *, resume: bool = True) -> Pick
             )
 
     network = PickerNetwork(config.widths)
-    best = fit(network, Maker(mixers["train"], config.schedule.batch), loss, score, config.schedule, folder)
+    best = fit(
+        network,
+        Maker(mixers["train"], config.schedule.batch),
+        loss,
+        score,
+        config.schedule,
+        folder,
+        resume=resume,
+    )
     assert isinstance(best, PickerNetwork)
     torch.save({"settings": best.settings, "state": best.state_dict()}, folder / "picker.pt")
     write(best, config, mixers["validation"], records, folder / "picker.onnx")
