@@ -93,6 +93,14 @@ def _not_loaded() -> None:
     """Stand in for a verb that was not called."""
 
 
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what stderr is now, not to what it was when logging was set up: it may be closed by then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"kaname {__version__}")
@@ -126,6 +134,6 @@ def _global_options(
     logger = logging.getLogger("kaname")
     logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)])
     if not logger.handlers:
-        handler = logging.StreamHandler()
+        handler = _Stderr()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 log = logging.getLogger("kaname")
 
@@ -23,13 +23,13 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
         with _bar(label, total) as bar:
             yield bar
         return
-    begun = last = time.monotonic()
+    begun = last = monotonic()
     done = 0
 
     def advance(n: int) -> None:
         nonlocal done, last
         done += n
-        now = time.monotonic()
+        now = monotonic()
         if now - last >= LOG_INTERVAL_S:
             last = now
             rate = done / (now - begun)
@@ -38,7 +38,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
     yield advance
     if total:
-        log.info("%s: %d of %d in %.1f s", label, done, total, time.monotonic() - begun)
+        log.info("%s: %d of %d in %.1f s", label, done, total, monotonic() - begun)
 
 
 @contextmanager

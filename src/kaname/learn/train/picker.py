@@ -75,7 +75,8 @@ class PickerConfig(WindowsConfig):
     """Configuration of ``kaname train picker``."""
 
     onset_weight: float = Field(1.0, ge=0, description="extra weight of samples about onsets in the loss")
-    widths: tuple[int, ...] = Field((16, 32, 64, 96), description="channels of the network's scales")
+    widths: tuple[int, ...] = Field((16, 32, 64, 128), description="channels of the network's scales")
+    blocks: tuple[int, ...] = Field((1, 1, 2, 3), description="residual blocks of each scale")
     calibration: int = Field(3000, ge=100, description="windows that peaks are calibrated on")
     version: int = Field(1, ge=1, description="version of the weights")
 
@@ -141,7 +142,7 @@ def train(config: PickerConfig, out: str | Path, *, resume: bool = True) -> Pick
                 np.mean([loss(network, *(torch.from_numpy(a).to(device) for a in b)).item() for b in held])
             )
 
-    network = PickerNetwork(config.widths)
+    network = PickerNetwork(config.widths, config.blocks)
     best = fit(
         network,
         Maker(mixers["train"], config.schedule.batch),
