@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from kaname.archive.access import ACCESS_NAME
 from kaname.archive.index import Index, Located, Stamp
 from kaname.archive.lock import exclusive
 from kaname.archive.refresh import IndexReport, Progress, refresh, silent
+from kaname.archive.users import USERS_NAME
 from kaname.core.errors import FormatError, InputError, NotFoundError, StorageError
 from kaname.core.time import as_time, isoformat
 from kaname.core.waveform import Waveform
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 
 INDEX_NAME = "index.sqlite"
 LOCK_NAME = "index.lock"
-_OWN = frozenset({INDEX_NAME, f"{INDEX_NAME}-wal", f"{INDEX_NAME}-shm", LOCK_NAME})
+_INDEX_FILES = frozenset({INDEX_NAME, f"{INDEX_NAME}-wal", f"{INDEX_NAME}-shm"})
+_OWN = _INDEX_FILES | {LOCK_NAME, ACCESS_NAME, USERS_NAME}
 _PIECE_BYTES = 1 << 22
 
 Time = np.datetime64 | str | None
@@ -127,7 +130,7 @@ class Archive:
         if rebuild:
             with exclusive(self.path / LOCK_NAME, wait_s=wait_s):
                 self.close()
-                for name in _OWN - {LOCK_NAME}:
+                for name in _INDEX_FILES:
                     (self.path / name).unlink(missing_ok=True)
         with self.changing(wait_s=wait_s) as index:
             return refresh(self.path, index, own=_OWN, progress=progress)
