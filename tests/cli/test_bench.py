@@ -14,7 +14,7 @@ from kaname.automation.pick import Pick
 from kaname.cli import main
 from kaname.cli._bench import parts
 from kaname.cli._bench_detection import score
-from kaname.cli._bench_judge import Judged, Method, on_noise, on_swarms
+from kaname.cli._bench_judge import Judged, Method, dispute, on_noise, on_swarms, run_on, windows_of
 from kaname.cli._bench_picking import summary
 from kaname.core.errors import InputError
 from kaname.core.tables import validate
@@ -51,10 +51,8 @@ RECORDS = [record(i) for i in range(6)]
 class Oracle:
     """Knows the answers, and errs by a constant."""
 
-    name = "oracle"
-
-    def __init__(self, error: float = 0.0, extra: tuple[float, ...] = ()) -> None:
-        self.error, self.extra = error, extra
+    def __init__(self, error: float = 0.0, extra: tuple[float, ...] = (), name: str = "oracle") -> None:
+        self.error, self.extra, self.name = error, extra, name
 
     def start(self) -> None:
         return None
@@ -71,7 +69,7 @@ class Oracle:
 
 
 def judged(picker: Any, least: float = 0.1) -> Judged:
-    return Judged("made", Method("oracle", picker, picker, {"P": least, "S": least}), RECORDS)
+    return run_on("made", Method(picker.name, picker, picker, {"P": least, "S": least}), RECORDS)
 
 
 def test_the_perfect_picker_scores_one() -> None:
@@ -101,13 +99,73 @@ def test_false_picks_count_and_the_threshold_drops_them() -> None:
     rate = j.false_picks().set_index("phase").loc["P"]
     assert rate.n_pick == 6 and rate.per_hour == pytest.approx(6 / (6 * 18 / 3600))
     assert rate.per_hour_low < rate.per_hour < rate.per_hour_high
-    points = validate(j.operating(), scorecard.OPERATING).set_index(["phase", "min_probability"])
+    points = validate(j.operating, scorecard.OPERATING).set_index(["phase", "min_probability"])
     assert points.loc[("P", 0.5), "precision"] == 1 and points.loc[("P", 0.5), "per_hour"] == 0
     assert points.loc[("P", 0.95), "recall"] == 0
     diagram = validate(j.reliability(), scorecard.RELIABILITY)
     p = diagram[diagram["phase"] == "P"].set_index("low")
     assert p.loc[0.9, "observed"] == 1 and p.loc[0.3, "observed"] == 0 and p.loc[0.3, "n"] == 12
     assert judged(Oracle(extra=(10.0,)), least=0.5).false_picks()["n_pick"].sum() == 0
+
+
+def test_the_best_threshold_is_found() -> None:
+    by = judged(Oracle(extra=(10.0, 50.0))).scores().set_index(["phase", "tolerance_s"])
+    # At 0.1 two picks in three are false; above 0.3, where the false ones are, none.
+    assert by.loc[("P", 0.1), "f1"] == pytest.approx(0.5)
+    assert by.loc[("P", 0.1), "best_f1"] == 1
+    assert 0.3 < by.loc[("P", 0.1), "best_min_probability"] <= 0.9
+    # The method's own counts too, though it is none of the steps.
+    own = judged(Oracle(), least=0.123).scores()
+    assert (own["best_f1"] == 1).all() and (own["best_min_probability"] == 0.123).all()
+
+
+def test_windows_hold_the_labels_and_leave_out_what_lies_outside() -> None:
+    windows = windows_of(RECORDS, 20.0, seed=3)
+    assert windows == windows_of(RECORDS, 20.0, seed=3) != windows_of(RECORDS, 20.0, seed=4)
+    starts = [float((low - r.wave.start) / np.timedelta64(1, "s")) for r, (low, _) in zip(RECORDS, windows)]
+    # P at 25 s and S at 28 s are 1 s or more from either end.
+    assert min(starts) >= 9 and max(starts) <= 24 and np.ptp(starts) > 2
+    whole = judged(Oracle(extra=(5.5, 26.5, 55.0)))
+    part = whole.within("window 20 s", windows)
+    score = validate(part.scores(), scorecard.PICKING).set_index(["phase", "tolerance_s"])
+    assert set(score["scope"]) == {"window 20 s"}
+    # Of three false P only that between P and S is always inside, the others never are.
+    assert score.loc[("P", 0.5), "n_pick"] == 12 and score.loc[("P", 0.5), "n_label"] == 6
+    assert whole.scores().set_index(["phase", "tolerance_s"]).loc[("P", 0.5), "n_pick"] == 24
+    assert score.loc[("S", 0.5), "f1"] == 1
+    assert part.quiet_hours == whole.quiet_hours
+
+
+def test_what_nobody_labelled_and_others_pick_is_counted_apart() -> None:
+    alone, shared = 50.0, 45.0
+    a, b, c = (
+        judged(Oracle(extra=extra, name=name))
+        for name, extra in (("a", (alone, shared)), ("b", (shared + 0.4,)), ("c", (shared - 0.4, 24.3)))
+    )
+    first, second, third = dispute([a, b, c])
+    row = validate(first.scores(), scorecard.PICKING).set_index(["phase", "tolerance_s"]).loc[("P", 0.1)]
+    assert (row.n_pick, row.n_match, row.n_disputed) == (18, 6, 6)
+    assert row.precision == pytest.approx(1 / 3) and row.undisputed_precision == pytest.approx(1 / 2)
+    assert row.undisputed_f1 == pytest.approx(2 / 3)
+    # b and c are 0.8 s apart, so each has a's word alone.
+    for other in (second, third):
+        assert (other.scores()["n_disputed"] == 0).all()
+    # Two methods with one trigger have one voice.
+    echo = [judged(Oracle(extra=(shared,), name=name)) for name in ("sta_lta", "ar_pick")]
+    assert (dispute([a, b, *echo])[2].scores()["n_disputed"].max()) == 6
+    with pytest.raises(InputError, match="3 methods"):
+        dispute([a, *echo])
+    # Windows keep the marks.
+    inside = first.within("w", [(r.wave.start, add_seconds(r.wave.start, 48.0)) for r in RECORDS])
+    assert inside.scores()["n_disputed"].max() == 6 and inside.scores()["undisputed_f1"].min() == 1
+
+
+def test_a_disputed_pick_is_far_from_any_label() -> None:
+    late = [judged(Oracle(0.6, name=name)) for name in "abc"]
+    assert (dispute(late)[0].scores()["n_disputed"] == 6).all()
+    # S picked as P by all three is wrong, not disputed.
+    wrong = [judged(Oracle(extra=(28.1,), name=name)) for name in "abc"]
+    assert (dispute(wrong)[0].scores()["n_disputed"] == 0).all()
 
 
 def test_a_picker_that_refuses_a_record_misses_its_labels() -> None:
@@ -138,7 +196,7 @@ def test_noise_and_swarms_of_a_silent_picker() -> None:
     assert (scores["recall"] == 0).all() and scores["precision"].isna().all()
     assert scores.groupby("events_per_hour")["n_label"].sum().is_monotonic_increasing
     false = pd.concat([judged(Oracle()).false_picks(), rates.assign(method="oracle")])
-    shown = summary(judged(Oracle()).scores(), false, pd.DataFrame())
+    shown = summary(validate(judged(Oracle()).scores(), scorecard.PICKING), false, pd.DataFrame())
     assert shown["f1 0.1"].tolist() == [1, 1] and shown["false/h spliced"].tolist() == [0, 0]
 
 
@@ -168,16 +226,17 @@ def made_set(tmp_path: Path) -> Path:
 def test_the_command_line_writes_everything(made_set: Path, tmp_path: Path, capsys: Any) -> None:
     out = tmp_path / "out"
     words = ["bench", "picking", str(made_set), "--method", "classical", "--method", "pickerxl"]
-    words += ["--noise-hours", "0.05", "--swarm-rates", "120", "--out", str(out), "--json"]
+    words += ["--noise-hours", "0.05", "--swarm-rates", "120", "--window", "30", "--out", str(out), "--json"]
     assert main(words) == 0
     shown = json.loads(capsys.readouterr().out)
     assert next(row["method"] for row in shown["summary"] if row["phase"] == "P") == "classical"
     assert shown["summary"][0]["recall 0.5"] == 1.0
+    assert {row["scope"] for row in shown["summary"]} == {"record", "window 30 s"}
     for name in ("scores", "false_picks", "swarms", "coverage", "reliability", "operating_points", "speed"):
         assert len(pd.read_parquet(out / f"{name}.parquet")) == len(shown[name]) > 0
         assert (out / f"{name}.csv").is_file()
     page = (out / "report.html").read_text()
-    assert page.count("<img") == 5 and "classical" in page
+    assert page.count("<img") == 7 and "classical" in page
     assert (out / "swarms.png").stat().st_size > 5000 and (out / "run.json").is_file()
 
 
@@ -188,6 +247,8 @@ def test_the_command_line_writes_everything(made_set: Path, tmp_path: Path, caps
         (["--swarm-rates", "10,-3"], "positive"),
         (["--clock-offset", "other=1"], "no such set"),
         (["--method", "nobody"], "no picker"),
+        (["--window", "1", "--method", "sta_lta"], "longer than 2 s"),
+        (["--disputed", "--method", "sta_lta", "--method", "ar_pick"], "3 methods"),
     ],
 )
 def test_wrong_options_are_explained(made_set: Path, words: list[str], message: str, capsys: Any) -> None:

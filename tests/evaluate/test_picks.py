@@ -8,7 +8,8 @@ import pytest
 
 from kaname.core.errors import InputError, SchemaError
 from kaname.core.tables import PICKS, table
-from kaname.evaluate.picks import match_picks, near_label, score_dense, score_picks
+from kaname.core.time import add_seconds, as_time
+from kaname.evaluate.picks import match_picks, near_label, score_dense, score_picks, window_about
 
 T0 = pd.Timestamp("2024-01-01")
 
@@ -87,3 +88,34 @@ def test_dense_onsets_may_share_what_is_true_but_not_what_is_found() -> None:
     assert (score.n_label, score.n_found) == (3, 2)  # 10.05 has 10.0, 10.45 has 10.2; 30.4 is too far
     assert (score.n_pick, score.n_true) == (5, 3)
     assert near_label(picks, labels, 0.5).tolist() == [True, True, True, False, False]
+
+
+def test_windows_lie_evenly_where_they_hold_the_onsets() -> None:
+    start = as_time("2020-01-01")
+    end, onsets = add_seconds(start, 90), [add_seconds(start, t) for t in (40.0, 45.0)]
+    rng = np.random.default_rng(0)
+    starts = []
+    for _ in range(400):
+        low, high = window_about(start, end, onsets, 30.0, rng)
+        assert high - low == np.timedelta64(30, "s")
+        starts.append(float((low - start) / np.timedelta64(1, "s")))
+    # From 45 + 1 - 30 to 40 - 1 s.
+    assert min(starts) >= 16 and max(starts) <= 39
+    assert np.histogram(starts, 4, (16, 39))[0] == pytest.approx([100] * 4, abs=40)
+
+
+def test_windows_at_the_ends_of_a_record_and_about_onsets_far_apart() -> None:
+    start = as_time("2020-01-01")
+    rng = np.random.default_rng(1)
+
+    def first(onsets: list[float], length: float, end: float = 90.0) -> float:
+        times = [add_seconds(start, t) for t in onsets]
+        low, _ = window_about(start, add_seconds(start, end), times, length, rng)
+        return float((low - start) / np.timedelta64(1, "s"))
+
+    assert first([0.2], 10.0) == 0 and first([89.5], 10.0) == 80
+    assert first([40.0], 100.0) == 0
+    assert 0 <= first([], 10.0) <= 80
+    assert all(11 <= first([20.0, 50.0], 10.0) <= 19 for _ in range(50))
+    with pytest.raises(InputError, match="longer than 2 s"):
+        first([40.0], 2.0)

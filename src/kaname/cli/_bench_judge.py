@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kaname.automation.pick import Pick, Picker, get_picker, names, picks_table, settings_of
-from kaname.core.errors import KanameError, MissingDependencyError, NotFoundError
+from kaname.core.errors import InputError, KanameError, MissingDependencyError, NotFoundError
 from kaname.core.progress import progress
 from kaname.core.step import run
 from kaname.core.tables import FAILURES, PICKS, table
@@ -19,13 +22,22 @@ from kaname.core.time import add_seconds
 from kaname.core.waveform import Waveform
 from kaname.evaluate import noise, swarm
 from kaname.evaluate.calibration import coverage, poisson_interval, reliability
-from kaname.evaluate.picks import match_picks, near_label, score_dense, score_picks
+from kaname.evaluate.picks import match_picks, near_label, score_dense, score_picks, window_about
 from kaname.formats.labelled import LabelledRecord
 
+Span = tuple[np.datetime64, np.datetime64]
+
 PHASES = ("P", "S")
+RECORD = "record"
+TOLERANCES_S = (0.1, 0.3, 0.5)
 LOW = 0.02
 """Methods are run with this least probability once; every other is a choice among their picks."""
 STEPS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+AGREED = 2
+"""So many other methods must agree on a pick that nobody labelled."""
+DISPUTE_S = 0.5
+VOICES = {"ar_pick": "sta_lta"}
+"""Methods that agree because they have the same trigger."""
 WARMUP_S = 5.0
 """Not counted as noise: the start of a record, where some methods answer and others do not."""
 
@@ -79,9 +91,9 @@ def _method(name: str, least: float | None) -> Method:
     return Method(name, picker, low, usual)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Judged:
-    """Records of one set with the picks of one method.
+    """Picks of one method in the records of one set, beside the labels.
 
     Each record is a station of its own, so that none are mixed up. Picks count where the record has a label
     of their phase, which then tells whether they are true.
@@ -89,45 +101,24 @@ class Judged:
 
     set: str
     method: Method
-    records: Sequence[LabelledRecord]
-    failures: list[dict[str, Any]] = field(default_factory=list)
+    labels: pd.DataFrame
+    picks: pd.DataFrame
+    """From the least probability `LOW` on where the method has such a setting."""
+    quiet: pd.DataFrame
+    """Picks before the first label of their record, of either phase."""
+    quiet_hours: float
+    failures: tuple[dict[str, Any], ...] = ()
+    scope: str = RECORD
+    """Where picks and labels count: in whole records or in windows, ``window 30 s``."""
+    disputed: NDArray[np.bool_] | None = None
+    """Which of the picks nobody labelled but other methods make too, see `dispute`; by default not asked."""
 
-    def __post_init__(self) -> None:
-        found: list[pd.DataFrame] = []
-        truth: list[dict[str, Any]] = []
-        quiet: list[pd.DataFrame] = []
-        self.quiet_hours = 0.0
-        for i, record in enumerate(self.records):
-            station = f"R{i:07d}"
-            for phase, times in record.labels.items():
-                truth += [
-                    {"pick_id": f"{station}{phase}{j}", "station": station, "phase": phase, "time": t}
-                    for j, t in enumerate(times)
-                ]
-            try:
-                picks = list(run(self.method.low, [record.wave]))
-            except KanameError as error:
-                # Its labels count as missed.
-                self.failures.append(
-                    {
-                        "step": self.method.name,
-                        "subject": f"{record.source} {record.name}",
-                        "error": type(error).__name__,
-                        "message": str(error),
-                    }
-                )
-                continue
-            own = picks_table(p._replace(network="", station=station, location="") for p in picks)
-            found.append(own[own["phase"].isin(list(record.labels))])
-            if record.labels.get("P"):
-                first = min(t for times in record.labels.values() for t in times)
-                low, high = add_seconds(record.wave.start, WARMUP_S), add_seconds(first, -2.0)
-                if low < high:
-                    self.quiet_hours += float((high - low) / np.timedelta64(1, "h"))
-                    quiet.append(own[(own["time"] >= low) & (own["time"] < high)])
-        self.labels = table(truth, PICKS)
-        self.picks = pd.concat(found, ignore_index=True) if found else picks_table([])
-        self.quiet = pd.concat(quiet, ignore_index=True) if quiet else picks_table([])
+    def within(self, scope: str, windows: Sequence[Span]) -> Judged:
+        """Return what counts within one window of each record; noise before events stays as it is."""
+        inside = [_inside(own, windows) for own in (self.picks, self.labels)]
+        disputed = None if self.disputed is None else self.disputed[inside[0]]
+        picks, labels = (t[i].reset_index(drop=True) for t, i in zip((self.picks, self.labels), inside))
+        return replace(self, scope=scope, picks=picks, labels=labels, disputed=disputed)
 
     def above(self, least: dict[str, float] | float | None = None) -> pd.DataFrame:
         """Return the picks of so much probability; by default, of the method's own."""
@@ -135,8 +126,28 @@ class Judged:
 
     def scores(self) -> pd.DataFrame:
         """Return the score table, phases without labels left out."""
-        score = score_picks(self.above(), self.labels)
-        return self._named(score[score["n_label"] > 0])
+        score = score_picks(self.above(), self.labels, tolerances_s=TOLERANCES_S)
+        score = score[score["n_label"] > 0]
+        score = score.assign(**self._best(score))
+        if self.disputed is not None:
+            agreed = score_picks(
+                _above(self.picks[~self.disputed], self.method.least), self.labels, tolerances_s=TOLERANCES_S
+            ).loc[score.index]
+            score["n_disputed"] = score["n_pick"] - agreed["n_pick"]
+            names = ("precision", "precision_low", "precision_high", "f1")
+            score = score.assign(**{f"undisputed_{name}": agreed[name] for name in names})
+        return self._named(score)
+
+    def _best(self, score: pd.DataFrame) -> dict[str, list[float]]:
+        """Return the best F1 of each row, of `STEPS` and the method's own, and the probability giving it."""
+        best, least = [], []
+        for row in score.itertuples():
+            points = self.operating[self.operating["phase"] == row.phase]
+            f1 = np.array([row.f1, *points[_f1(row.tolerance_s)]])
+            at = int(np.nanargmax(f1)) if np.isfinite(f1).any() else 0
+            best.append(float(f1[at]))
+            least.append(float([self.method.least[row.phase], *points["min_probability"]][at]))
+        return {"best_f1": best, "best_min_probability": least}
 
     def false_picks(self) -> pd.DataFrame:
         """Return the rate of picks before events."""
@@ -174,33 +185,151 @@ class Judged:
             out.append(reliability(p["probability"], near_label(p, q, 0.5)).assign(phase=phase))
         return self._named(pd.concat(out) if out else pd.DataFrame())
 
+    @cached_property
     def operating(self) -> pd.DataFrame:
-        """Return recall, precision and false picks by least probability."""
+        """Recall, precision, F1 and false picks by least probability."""
+        steps = [
+            least
+            for least in STEPS
+            if least >= min(self.method.least.values()) or self.method.low is not self.method.picker
+        ]
         rows = []
-        for least in STEPS:
-            if least < min(self.method.least.values()) and self.method.low is self.method.picker:
-                continue
-            score = score_picks(self.above(least), self.labels, tolerances_s=(0.1, 0.5))
-            score = score.set_index(["phase", "tolerance_s"])
-            quiet = _above(self.quiet, least)
-            for phase in self.labels["phase"].unique():
-                wide = score.loc[(phase, 0.5)]
-                n = int((quiet["phase"] == phase).sum())
+        for phase in self.labels["phase"].unique():
+            p, q, quiet = (t[t["phase"] == phase] for t in (self.picks, self.labels, self.quiet))
+            for least in steps:
+                found = _above(p, least)
+                matched = {t: match_picks(found, q, t)[0].size for t in TOLERANCES_S}
+                wide = matched[max(TOLERANCES_S)]
+                f1 = {_f1(t): 2 * n / (len(found) + len(q)) for t, n in matched.items()}
+                n_quiet = int((quiet["probability"] >= least).sum())
                 rows.append(
                     {
                         "phase": phase,
                         "min_probability": least,
-                        "recall": wide["recall"],
-                        "precision": wide["precision"],
-                        "f1_01": score.loc[(phase, 0.1), "f1"],
-                        "f1_05": wide["f1"],
-                        "per_hour": n / self.quiet_hours if self.quiet_hours else np.nan,
+                        "recall": wide / len(q),
+                        "precision": wide / len(found) if len(found) else np.nan,
+                        **f1,
+                        "per_hour": n_quiet / self.quiet_hours if self.quiet_hours else np.nan,
                     }
                 )
         return self._named(pd.DataFrame(rows))
 
     def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
-        return frame.assign(set=self.set, method=self.method.name)
+        return frame.assign(set=self.set, scope=self.scope, method=self.method.name)
+
+
+def run_on(name: str, method: Method, records: Sequence[LabelledRecord]) -> Judged:
+    """Run a method on the records of a set."""
+    truth: list[dict[str, Any]] = []
+    failures: list[dict[str, Any]] = []
+    found, quiet = [picks_table([])], [picks_table([])]
+    quiet_hours = 0.0
+    for i, record in enumerate(records):
+        station = _station(i)
+        for phase, times in record.labels.items():
+            truth += [
+                {"pick_id": f"{station}{phase}{j}", "station": station, "phase": phase, "time": t}
+                for j, t in enumerate(times)
+            ]
+        try:
+            picks = list(run(method.low, [record.wave]))
+        except KanameError as error:
+            # Its labels count as missed.
+            failures.append(
+                {
+                    "step": method.name,
+                    "subject": f"{record.source} {record.name}",
+                    "error": type(error).__name__,
+                    "message": str(error),
+                }
+            )
+            continue
+        own = picks_table(p._replace(network="", station=station, location="") for p in picks)
+        found.append(own[own["phase"].isin(list(record.labels))])
+        if record.labels.get("P"):
+            low, high = add_seconds(record.wave.start, WARMUP_S), add_seconds(_first(record), -2.0)
+            if low < high:
+                quiet_hours += float((high - low) / np.timedelta64(1, "h"))
+                quiet.append(own[(own["time"] >= low) & (own["time"] < high)])
+    return Judged(
+        name,
+        method,
+        table(truth, PICKS),
+        pd.concat(found, ignore_index=True),
+        pd.concat(quiet, ignore_index=True),
+        quiet_hours,
+        tuple(failures),
+    )
+
+
+def _station(i: int) -> str:
+    return f"R{i:07d}"
+
+
+def _first(record: LabelledRecord) -> np.datetime64:
+    return min(t for times in record.labels.values() for t in times)
+
+
+def windows_of(records: Sequence[LabelledRecord], seconds: float, seed: int) -> list[Span]:
+    """Return a window of each record that holds its labels, at random from seed and name of the record."""
+    out = []
+    for record in records:
+        key = hashlib.sha256(f"{seed} {record.source} {record.name}".encode()).digest()
+        rng = np.random.default_rng(np.frombuffer(key, np.uint32))
+        onsets = [t for times in record.labels.values() for t in times]
+        out.append(window_about(record.wave.start, record.wave.following, onsets, seconds, rng))
+    return out
+
+
+def _inside(table: pd.DataFrame, windows: Sequence[Span]) -> NDArray[np.bool_]:
+    by = {_station(i): w for i, w in enumerate(windows)}
+    low, high = (table["station"].map({s: w[k] for s, w in by.items()}).to_numpy() for k in (0, 1))
+    time = table["time"].to_numpy()
+    return np.asarray((time >= low.astype(time.dtype)) & (time < high.astype(time.dtype)))
+
+
+def dispute(judged: Sequence[Judged]) -> list[Judged]:
+    """Mark what nobody labelled but at least two other methods pick too, of the same phase, within 0.5 s.
+
+    Of the others, the picks at their own least probability speak; methods of one voice (`VOICES`) speak once.
+    A pick within 0.5 s of a label of either phase is not disputed.
+
+    Raises
+    ------
+    InputError
+        When there are fewer than three voices.
+    """
+    by_set: dict[str, list[Judged]] = {}
+    for j in judged:
+        by_set.setdefault(j.set, []).append(j)
+    out = []
+    for j in judged:
+        others: dict[str, list[pd.DataFrame]] = {}
+        for other in by_set[j.set]:
+            if _voice(other) != _voice(j):
+                others.setdefault(_voice(other), []).append(other.above())
+        if len(others) < AGREED:
+            raise InputError(
+                f"what is disputed is found by {AGREED + 1} methods that do not share their trigger or "
+                f"their network; found {', '.join(o.method.name for o in by_set[j.set])}"
+            )
+        votes = np.zeros(len(j.picks), int)
+        for phase in PHASES:
+            rows = np.flatnonzero(j.picks["phase"] == phase)
+            for spoken in others.values():
+                every = pd.concat(spoken, ignore_index=True)
+                own = j.picks.iloc[rows].reset_index(drop=True)
+                votes[rows] += near_label(own, every[every["phase"] == phase], DISPUTE_S)
+        out.append(replace(j, disputed=(votes >= AGREED) & ~near_label(j.picks, j.labels, DISPUTE_S)))
+    return out
+
+
+def _voice(judged: Judged) -> str:
+    return VOICES.get(judged.method.name, judged.method.name)
+
+
+def _f1(tolerance_s: float) -> str:
+    return f"f1_{round(tolerance_s * 10):02d}"
 
 
 def _above(picks: pd.DataFrame, least: dict[str, float] | float) -> pd.DataFrame:
@@ -298,14 +427,41 @@ def speed(name: str, methods: Sequence[Method], wave: Waveform) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def judge(methods: Sequence[Method], records: Sequence[LabelledRecord]) -> tuple[list[Judged], pd.DataFrame]:
-    """Run every method on every set; return the outcomes and the failures table."""
-    sets = list(dict.fromkeys(r.source for r in records))
-    out = []
-    with progress("bench picking", len(methods) * len(sets)) as advance:
-        for name in sets:
-            own = [r for r in records if r.source == name]
+def judge(
+    methods: Sequence[Method],
+    records: Sequence[LabelledRecord],
+    *,
+    windows_s: Sequence[float] = (),
+    disputed: bool = False,
+    seed: int = 0,
+) -> tuple[list[Judged], pd.DataFrame]:
+    """Run every method on every set; return the outcomes and the failures table.
+
+    Parameters
+    ----------
+    methods, records
+        What is run on what.
+    windows_s
+        Lengths of windows that are counted in beside the whole records, see `windows_of` [s].
+    disputed
+        Whether to count apart what nobody labelled and methods agree on, see `dispute`.
+    seed
+        Seed of the windows.
+    """
+    by_set = {
+        name: [r for r in records if r.source == name] for name in dict.fromkeys(r.source for r in records)
+    }
+    whole = []
+    with progress("bench picking", len(methods) * len(by_set)) as advance:
+        for name, own in by_set.items():
             for method in methods:
-                out.append(Judged(name, method, own))
+                whole.append(run_on(name, method, own))
                 advance(1)
-    return out, table([row for j in out for row in j.failures], FAILURES)
+    failures = table([row for j in whole for row in j.failures], FAILURES)
+    if disputed:
+        whole = dispute(whole)
+    out = list(whole)
+    for seconds in windows_s:
+        windows = {name: windows_of(own, seconds, seed) for name, own in by_set.items()}
+        out += [j.within(f"window {seconds:g} s", windows[j.set]) for j in whole]
+    return out, failures

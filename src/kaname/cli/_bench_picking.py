@@ -12,7 +12,7 @@ import pandas as pd
 import typer
 
 from kaname.cli._bench import plain_rows, quiet_pieces, read_sets, text_table, write
-from kaname.cli._bench_judge import cut_events, find_methods, judge, on_noise, on_swarms, speed
+from kaname.cli._bench_judge import RECORD, cut_events, find_methods, judge, on_noise, on_swarms, speed
 from kaname.core.errors import ExitCode, InputError, NotFoundError
 from kaname.core.provenance import software, write_json
 from kaname.core.tables import FAILURES, concat, validate
@@ -23,14 +23,21 @@ SPEED_PER_HOUR = 30.0
 
 
 def summary(scores: pd.DataFrame, false_picks: pd.DataFrame, fast: pd.DataFrame) -> pd.DataFrame:
-    """Return the one table of methods by metrics: a row per set, phase and method."""
+    """Return the one table of methods by metrics: a row per set, scope, phase and method."""
     rows = []
-    for (name, phase, method), own in scores.groupby(["set", "phase", "method"], sort=False):
+    disputed = scores["undisputed_f1"].notna().any()
+    for (name, scope, phase, method), own in scores.groupby(["set", "scope", "phase", "method"], sort=False):
         by = own.set_index("tolerance_s")
         widest = by.loc[max(by.index)]
-        row: dict[str, Any] = {"set": name, "phase": phase, "method": method, "n": int(widest["n_label"])}
+        row: dict[str, Any] = {"set": name, "scope": scope, "phase": phase, "method": method}
+        row["n"] = int(widest["n_label"])
         for metric in ("recall", "precision", "f1"):
             row |= {f"{metric} {t:g}": by.loc[t, metric] for t in by.index}
+        row |= {f"best f1 {t:g}": by.loc[t, "best_f1"] for t in by.index}
+        if disputed:
+            row["disputed"] = int(widest["n_disputed"])
+            row["undisputed precision"] = widest["undisputed_precision"]
+            row |= {f"undisputed f1 {t:g}": by.loc[t, "undisputed_f1"] for t in by.index}
         row |= {k: widest[f"residual_{k}_s"] for k in ("mean", "sd", "mad")}
         mine = false_picks[(false_picks["method"] == method) & (false_picks["phase"] == phase)]
         for kind in false_picks["noise"].unique():
@@ -51,6 +58,8 @@ def command(
     least: float | None,
     limit: int | None,
     clock: Sequence[str],
+    windows_s: Sequence[float],
+    disputed: bool,
     noise_hours: float,
     swarm_rates: str,
     seed: int,
@@ -65,10 +74,11 @@ def command(
     whole, cut, unread = read_sets(data, split=split, by=split_by, limit=limit, clock=clock)
     if not any(r.labels for r in cut):
         raise NotFoundError(f"none of the {len(cut)} records has a label of P or S; nothing can be scored")
-    judged, failures = judge(found, cut)
+    judged, failures = judge(found, cut, windows_s=windows_s, disputed=disputed, seed=seed)
     pieces = quiet_pieces(whole)
     real = noise.usable(pieces)
-    false_picks = [j.false_picks() for j in judged]
+    # What lies before events is the same whatever is counted about them.
+    false_picks = [j.false_picks() for j in judged if j.scope == RECORD]
     swarms, fast = pd.DataFrame(), pd.DataFrame()
     if noise_hours:
         false_picks.append(on_noise("all", found, pieces, hours=noise_hours, seed=seed))
@@ -81,6 +91,7 @@ def command(
     facts = {
         "sets": {name: sum(r.source == name for r in cut) for name in dict.fromkeys(r.source for r in cut)},
         "split": split if split == "all" else f"{split} by {split_by}",
+        "windows": ", ".join(f"{w:g} s" for w in windows_s) or "none",
         "least probability": {m.name: m.least for m in found},
         "noise made of": f"{len(real)} stretches before events, "
         f"{sum(p.shape[1] for p in real) / noise.RATE_HZ / 3600:.2f} h; {noise_hours:g} h of each kind",
@@ -94,7 +105,7 @@ def command(
         "swarms": (swarms, scorecard.SWARMS),
         "coverage": (_stack(j.coverage() for j in judged), scorecard.COVERAGE),
         "reliability": (_stack(j.reliability() for j in judged), scorecard.RELIABILITY),
-        "operating_points": (_stack(j.operating() for j in judged), scorecard.OPERATING),
+        "operating_points": (_stack(j.operating for j in judged), scorecard.OPERATING),
         "speed": (fast, scorecard.SPEED),
         "skipped": (skipped, scorecard.SKIPPED),
         "failures": (concat([unread, failures], FAILURES), FAILURES),
@@ -115,18 +126,20 @@ def command(
 
 def show(shown: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
     """Print the summary, the swarms, the coverage and what was left out."""
-    places = {c: 3 for c in shown.columns if c.split(" ")[0] in ("recall", "precision", "f1")}
+    shares = ("recall", "precision", "f1", "best", "undisputed")
+    places = {c: 3 for c in shown.columns if c.split(" ")[0] in shares}
     places |= {"mean": 3, "sd": 3, "mad": 3, "days/CPU-s": 2}
     places |= {c: 1 for c in shown.columns if c.startswith("false/h")}
     places = {c: n for c, n in places.items() if c in shown.columns}
-    for (name, phase), own in shown.groupby(["set", "phase"], sort=False):
-        typer.echo(f"\n{name}: {phase}, {own['n'].iloc[0]} labels")
-        typer.echo(text_table(own.drop(columns=["set", "phase", "n"]), places))
+    for (name, scope, phase), own in shown.groupby(["set", "scope", "phase"], sort=False):
+        typer.echo(f"\n{name}, {scope}: {phase}, {own['n'].iloc[0]} labels")
+        typer.echo(text_table(own.drop(columns=["set", "scope", "phase", "n"]), places))
     if len(swarms := tables["swarms"]):
         typer.echo("\nreal events pasted into noise: found within 0.3 s, true within 0.5 s")
         columns = ["method", "phase", "events_per_hour", "n_label", "recall", "n_pick", "precision"]
         typer.echo(text_table(swarms[columns], {"events_per_hour": 0, "recall": 3, "precision": 3}))
-    if len(cover := tables["coverage"]):
+    cover = tables["coverage"]
+    if len(cover := cover[cover["scope"] == RECORD]):
         wide = cover.assign(percent=(cover["nominal"] * 100).round().astype(int)).pivot_table(
             index=["set", "phase", "method", "n"], columns="percent", values="observed", sort=False
         )

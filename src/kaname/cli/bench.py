@@ -66,6 +66,18 @@ def picking(
     ] = None,
     limit: Limit = None,
     clock_offset: Clock = None,
+    window: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--window",
+            metavar="SECONDS",
+            help="Besides whole records, count in windows of this length about the labels; may be repeated.",
+        ),
+    ] = None,
+    disputed: Annotated[
+        bool,
+        typer.Option("--disputed", help="Count apart what nobody labelled but two other methods pick too."),
+    ] = False,
     noise_hours: Annotated[
         float, typer.Option("--noise-hours", min=0, help="Hours of long noise of each kind; 0: none.")
     ] = 1.0,
@@ -87,6 +99,8 @@ def picking(
         least=min_probability,
         limit=limit,
         clock=clock_offset or [],
+        windows_s=window or [],
+        disputed=disputed,
         noise_hours=noise_hours,
         swarm_rates=swarm_rates,
         seed=seed,

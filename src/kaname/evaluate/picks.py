@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
 from kaname.core.tables import PICKS, validate
+from kaname.core.time import add_seconds, seconds_between
 from kaname.evaluate.calibration import NOMINAL, coverage
 from kaname.evaluate.catalogues import wilson
 
@@ -114,6 +115,57 @@ def score_dense(
             }
         )
     return pd.DataFrame(rows)
+
+
+def window_about(
+    start: np.datetime64,
+    end: np.datetime64,
+    onsets: Sequence[np.datetime64],
+    length_s: float,
+    rng: np.random.Generator,
+    *,
+    margin_s: float = 1.0,
+) -> tuple[np.datetime64, np.datetime64]:
+    """Place a window at random in a record so that it holds the onsets of an event.
+
+    Every place that has all onsets `margin_s` or more from either end is as likely; of onsets farther apart
+    than that allows, the window holds the first ones. Near the ends of the record the margin gives way.
+
+    Parameters
+    ----------
+    start, end
+        Of the record, UTC; a record that is not longer than the window is its own window.
+    onsets
+        Where something is labelled; without any, the window lies anywhere.
+    length_s
+        Length of the window [s].
+    rng
+        Generator to draw from.
+    margin_s
+        Least distance of an onset from the ends of the window [s].
+
+    Returns
+    -------
+    tuple of datetime64
+        First instant of the window, and the first after it.
+
+    Raises
+    ------
+    InputError
+        When the window is not longer than its margins.
+    """
+    if not length_s > 2 * margin_s:
+        raise InputError(f"a window must be longer than {2 * margin_s:g} s, found {length_s:g} s")
+    room = seconds_between(start, end) - length_s
+    if room <= 0:
+        return start, end
+    at = np.sort([seconds_between(start, t) for t in onsets])
+    low, high = 0.0, room
+    if at.size:
+        last = at[at <= at[0] + length_s - 2 * margin_s][-1]
+        low, high = np.clip([last + margin_s - length_s, at[0] - margin_s], 0.0, room)
+    first = add_seconds(start, float(rng.uniform(low, high)))
+    return first, add_seconds(first, length_s)
 
 
 def near_label(picks: pd.DataFrame, labels: pd.DataFrame, within_s: float) -> NDArray[np.bool_]:

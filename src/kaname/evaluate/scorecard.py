@@ -5,6 +5,7 @@ from __future__ import annotations
 from kaname.core.tables import Column, Schema
 
 _SET = Column("set", "string", "labelled set", required=True)
+_SCOPE = Column("scope", "string", "where picks count: in whole records, or in windows", required=True)
 _METHOD = Column("method", "string", "method", required=True)
 _PHASE = Column("phase", "string", "phase", required=True, choices=("P", "S"))
 
@@ -32,6 +33,7 @@ PICKING = Schema(
     "Picks against labels by set, method, phase and tolerance.",
     (
         _SET,
+        _SCOPE,
         _METHOD,
         _PHASE,
         Column("tolerance_s", "float", "largest distance of a match", "s", required=True, low=0),
@@ -41,6 +43,11 @@ PICKING = Schema(
         *_share("recall", "matches per label"),
         *_share("precision", "matches per pick"),
         Column("f1", "float", "harmonic mean of recall and precision", low=0, high=1),
+        Column("best_f1", "float", "F1 at the least probability that is best here", low=0, high=1),
+        Column("best_min_probability", "float", "that least probability", low=0, high=1),
+        _count("n_disputed", "picks that nobody labelled but at least two other methods make"),
+        *_share("undisputed_precision", "matches per pick that is not disputed"),
+        Column("undisputed_f1", "float", "F1 without the disputed picks", low=0, high=1),
         Column("residual_mean_s", "float", "mean of pick minus label", "s"),
         Column("residual_sd_s", "float", "standard deviation of pick minus label", "s"),
         Column("residual_median_s", "float", "median of pick minus label", "s"),
@@ -54,6 +61,7 @@ RESIDUALS = Schema(
     "Picks within 0.5 s of a label, one to one.",
     (
         _SET,
+        _SCOPE,
         _METHOD,
         _PHASE,
         Column("residual_s", "float", "pick minus label", "s", required=True),
@@ -98,6 +106,7 @@ RELIABILITY = Schema(
     "Share of true picks (within 0.5 s of a label) by stated probability.",
     (
         _SET,
+        _SCOPE,
         _METHOD,
         _PHASE,
         Column("low", "float", "lower edge of the bin"),
@@ -113,6 +122,7 @@ COVERAGE = Schema(
     "Share of residuals within the stated time uncertainty.",
     (
         _SET,
+        _SCOPE,
         _METHOD,
         _PHASE,
         Column("nominal", "float", "share that the normal distribution has within", required=True),
@@ -128,12 +138,14 @@ OPERATING = Schema(
     "Recall, precision and false picks by least probability.",
     (
         _SET,
+        _SCOPE,
         _METHOD,
         _PHASE,
         Column("min_probability", "float", "least probability of a pick", required=True, low=0, high=1),
         Column("recall", "float", "labels with a pick within 0.5 s"),
         Column("precision", "float", "picks within 0.5 s of a label"),
         Column("f1_01", "float", "F1 at 0.1 s"),
+        Column("f1_03", "float", "F1 at 0.3 s"),
         Column("f1_05", "float", "F1 at 0.5 s"),
         Column("per_hour", "float", "false picks before events", "1/hour"),
     ),

@@ -188,6 +188,43 @@ def operating(points: pd.DataFrame, own_points: pd.DataFrame) -> Figure:
     return figure
 
 
+@style.styled
+def precision_recall(points: pd.DataFrame, own_points: pd.DataFrame) -> Figure:
+    """Draw precision against recall at 0.5 s as the least probability goes; a ring is the method's own.
+
+    Parameters
+    ----------
+    points
+        Table `kaname.evaluate.scorecard.OPERATING` of one scope.
+    own_points
+        ``method``, ``phase``, ``recall`` and ``precision`` at the method's own least probability.
+    """
+    figure, axes = _two(3.6)
+    recall = np.linspace(0.01, 1, 200)
+    for method, (colour, line, marker) in looks(points).items():
+        for phase, own in axes.items():
+            rows = points[(points["method"] == method) & (points["phase"] == phase)]
+            rows = rows[rows["precision"].notna()]
+            if len(rows):
+                best = rows["f1_05"].max()
+                own.plot(
+                    rows["recall"], rows["precision"], color=colour, ls=line, marker=marker, ms=3, lw=1.2,
+                    gid="precision_recall", label=f"{method} (F1 up to {best:.2f})",
+                )  # fmt: skip
+            at = own_points[(own_points["method"] == method) & (own_points["phase"] == phase)]
+            own.plot(at["recall"], at["precision"], "o", ms=10, mfc="none", mec=colour, gid="own")
+    for own in axes.values():
+        if own.has_data():
+            for f1 in (0.5, 0.7, 0.9):
+                with np.errstate(divide="ignore"):
+                    precision = np.where(recall > f1 / 2, f1 * recall / (2 * recall - f1), np.nan)
+                own.plot(recall, precision, color=style.FAINT, lw=0.8, zorder=0)
+                own.text(1.005, f1 / (2 - f1), f"{f1:g}", color=style.MUTED, fontsize=7, va="center")
+            own.set(xlabel="Recall at 0.5 s", ylabel="Precision at 0.5 s", xlim=(0, 1), ylim=(0, 1.02))
+    _finish(axes, "nothing to draw")
+    return figure
+
+
 def picking_figures(tables: Mapping[str, pd.DataFrame]) -> dict[str, tuple[Figure, str]]:
     """Return the figures of a benchmark of pickers with their captions, by file name.
 
@@ -198,12 +235,19 @@ def picking_figures(tables: Mapping[str, pd.DataFrame]) -> dict[str, tuple[Figur
     """
     out: dict[str, tuple[Figure, str]] = {}
     scores, false = tables["scores"], tables["false_picks"]
-    for name in dict.fromkeys(scores["set"]):
-        own = {k: t[t["set"] == name] for k, t in tables.items() if "set" in t}
-        at = scores[(scores["set"] == name) & (scores["tolerance_s"] == 0.5)].merge(
-            false[(false["set"] == name) & (false["noise"] == "before events")],
-            on=["method", "phase"],
+    for name, scope in dict.fromkeys(zip(scores["set"], scores["scope"])):
+        at = scores[
+            (scores["set"] == name) & (scores["scope"] == scope) & (scores["tolerance_s"] == 0.5)
+        ].merge(false[(false["set"] == name) & (false["noise"] == "before events")], on=["method", "phase"])
+        own = {k: t[(t["set"] == name) & (t["scope"] == scope)] for k, t in tables.items() if "scope" in t}
+        where = f"{name}, {scope}"
+        out["-".join(["precision", name, *scope.split()[1:]])] = (
+            precision_recall(own["operating_points"], at),
+            f"{where}: precision against recall by least probability; a pick that is no analyst's counts "
+            "as false. Rings are the methods' own, grey lines have one F1.",
         )
+        if scope != "record":
+            continue
         out[f"residuals-{name}"] = (
             residuals(own["residuals"]),
             f"{name}: picks within 0.5 s of a label, one to one.",
