@@ -12,6 +12,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -152,7 +154,7 @@ class Index:
                     f"index {path} has layout {version}, this version of Kaname writes {SCHEMA_VERSION}; "
                     f"make it anew with: kaname archive index --rebuild {path.parent}"
                 )
-        self._channel_ids: dict[str, int] = {}
+        self._channels: tuple[tuple[int, int], dict[str, int]] | None = None
 
     def close(self) -> None:
         """Close the database."""
@@ -263,12 +265,19 @@ class Index:
     # What lies where
 
     def channels(self) -> dict[str, int]:
-        """Return the channels that have data: SEED identifier and number, sorted."""
-        sql = (
-            "SELECT seed_id, id FROM channels c"
-            " WHERE EXISTS (SELECT 1 FROM sections s WHERE s.channel = c.id) ORDER BY seed_id"
-        )
-        return dict(self._all(sql))
+        """Return the channels that have data: SEED identifier and number, sorted; not to be changed."""
+        state = self.state()
+        if self._channels is None or self._channels[0] != state:
+            sql = (
+                "SELECT seed_id, id FROM channels c"
+                " WHERE EXISTS (SELECT 1 FROM sections s WHERE s.channel = c.id) ORDER BY seed_id"
+            )
+            self._channels = state, dict(self._all(sql))
+        return self._channels[1]
+
+    def state(self) -> tuple[int, int]:
+        """Return what differs after any change of the index, by this connection or another."""
+        return self._all("PRAGMA data_version")[0][0], self._db.total_changes
 
     def spans(self, channel: int, start: int | None, end: int | None) -> NDArray[Any]:
         """Return the sections of a channel in a window, by start [ns], with `SPAN_DTYPE`."""
@@ -287,32 +296,30 @@ class Index:
         Sections come in order of start, of which file a section lies in where they start together: an order
         that does not depend on the window.
         """
+        return list(self.each_located(channel, start, end))
+
+    def each_located(self, channel: int, start: int | None, end: int | None) -> Iterator[Located]:
+        """Yield what `locate` returns, so that never more than one section stands in memory."""
         high, low, _ = _window(start, end)
-        rows = self._all(
+        sql = (
             "SELECT s.id, c.seed_id, s.rate, s.kind, s.start, t.first, t.n_record, t.records,"
             " f.folder, f.name, f.size, f.mtime_ns, f.ctime_ns, f.inode"
             " FROM channels c JOIN sections s ON s.channel = c.id JOIN stretches t ON t.section = s.id"
             " JOIN files f ON f.id = s.file"
             " WHERE c.id = ? AND s.start < ? AND s.start >= ? - c.longest AND s.following > ?"
             " AND t.start < ? AND t.following > ?"
-            " ORDER BY s.start, f.folder, f.name, s.id, t.first",
-            (channel, high, low, low, high, low),
+            " ORDER BY s.start, f.folder, f.name, s.id, t.first"
         )
-        out: list[Located] = []
-        at = 0
-        while at < len(rows):
-            row = rows[at]
-            last = at
-            while last < len(rows) and rows[last][0] == row[0]:
-                last += 1
-            _, identifier, rate, kind, origin, first = row[:6]
-            columns = [unpack(r[7], r[6]) for r in rows[at:last]]
-            joined = columns[0] if len(columns) == 1 else [np.concatenate(c) for c in zip(*columns)]
-            section = _section(identifier, rate, kind, origin, first, joined)
-            folder, name = row[8:10]
-            out.append(Located(section, f"{folder}/{name}" if folder else name, Stamp(*row[10:14])))
-            at = last
-        return out
+        with self._errors():
+            cursor = self._db.execute(sql, (channel, high, low, low, high, low))
+            for _, group in groupby(cursor, key=itemgetter(0)):
+                rows = list(group)
+                _, identifier, rate, kind, origin, first = rows[0][:6]
+                columns = [unpack(row[7], row[6]) for row in rows]
+                joined = columns[0] if len(columns) == 1 else [np.concatenate(c) for c in zip(*columns)]
+                section = _section(identifier, rate, kind, origin, first, joined)
+                folder, name = rows[0][8:10]
+                yield Located(section, f"{folder}/{name}" if folder else name, Stamp(*rows[0][10:14]))
 
     def sections_of(self, file: int) -> list[Section]:
         """Return the sections of one file with all their records."""

@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 INDEX_NAME = "index.sqlite"
 LOCK_NAME = "index.lock"
 _INDEX_FILES = frozenset({INDEX_NAME, f"{INDEX_NAME}-wal", f"{INDEX_NAME}-shm"})
-_OWN = _INDEX_FILES | {LOCK_NAME, ACCESS_NAME, USERS_NAME}
+OWN_NAMES = _INDEX_FILES | {LOCK_NAME, ACCESS_NAME, USERS_NAME}
+"""Files in the folder of an archive that are not data."""
 _PIECE_BYTES = 1 << 22
+_REMEMBERED = 32
 
 Time = np.datetime64 | str | None
 
@@ -68,12 +70,13 @@ class Archive:
         self.path = Path(path)
         self._opened: tuple[int, Index] | None = None
         self._inherited: tuple[int, Index] | None = None
+        self._anew: dict[str, tuple[Stamp, list[Section]]] = {}
 
     def __repr__(self) -> str:
         return f"Archive({str(self.path)!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_opened": None, "_inherited": None}
+        return {"path": self.path, "_opened": None, "_inherited": None, "_anew": {}}
 
     def __enter__(self) -> Self:
         return self
@@ -133,7 +136,7 @@ class Archive:
                 for name in _INDEX_FILES:
                     (self.path / name).unlink(missing_ok=True)
         with self.changing(wait_s=wait_s) as index:
-            return refresh(self.path, index, own=_OWN, progress=progress)
+            return refresh(self.path, index, own=OWN_NAMES, progress=progress)
 
     def add(
         self,
@@ -182,7 +185,7 @@ class Archive:
         except OSError as error:
             raise StorageError(f"cannot make {self.path}: {error.strerror or error}") from error
         with self.changing(wait_s=wait_s) as index:
-            refresh(self.path, index, own=_OWN, progress=progress)
+            refresh(self.path, index, own=OWN_NAMES, progress=progress)
             importer = Importer(
                 self.path, index, self.read, version=version, record_length=record_length, network=network
             )
@@ -202,6 +205,10 @@ class Archive:
             ``NET.STA.LOC.CHA``, with ``*`` and ``?`` for any letters and any one letter, or several of these.
         """
         return list(self._matching(ids))
+
+    def files(self) -> list[str]:
+        """Return the miniSEED files, as paths below the archive's folder, sorted."""
+        return sorted(file.path for file in self._index.files() if file.state == "miniseed")
 
     def _matching(self, ids: str | Iterable[str]) -> dict[str, int]:
         known = self._index.channels()
@@ -241,6 +248,60 @@ class Archive:
         out.blocks, overlaps = resolve_overlaps(blocks)
         out.failures += [{"step": "read", "subject": str(self.path), **row} for row in overlaps]
         return out
+
+    def locate(self, identifier: str, start: Time = None, end: Time = None) -> Iterator[Located]:
+        """Yield the records of one channel that may hold samples of a window, and the file they lie in.
+
+        For those who pass records on as they lie. Sections come in order of start; those of a file that has
+        changed since it was indexed, which is scanned anew, come last.
+
+        Parameters
+        ----------
+        identifier
+            ``NET.STA.LOC.CHA``; a channel without data gives nothing.
+        start, end
+            Window, UTC; ``None`` is open.
+
+        Raises
+        ------
+        StorageError
+            When a file of the index cannot be read.
+        """
+        low, high = _window(start, end)
+        channel = self._index.channels().get(identifier)
+        if channel is None:
+            return
+        changed: dict[str, None] = {}
+        root = str(self.path)
+        for each in self._index.each_located(channel, _ns(low), _ns(high)):
+            try:
+                if Stamp.of(os.stat(f"{root}/{each.path}")) == each.stamp:  # noqa: PTH116  (called per request)
+                    yield each
+                else:
+                    changed[each.path] = None
+            except OSError as error:
+                raise StorageError(
+                    f"{each.path} is in the index but cannot be read: {error.strerror or error}"
+                ) from error
+        for path in changed:
+            for section, stamp in self._scanned(path):
+                early = high is not None and section.start >= high
+                late = low is not None and section.following <= low
+                if section.id == identifier and not (early or late):
+                    yield Located(section, path, stamp)
+
+    def _scanned(self, path: str) -> list[tuple[Section, Stamp]]:
+        """Return the sections of a file as it now is; the last few are remembered."""
+        try:
+            stamp = Stamp.of((self.path / path).stat())
+            known = self._anew.get(path)
+            if known is None or known[0] != stamp:
+                known = self._anew[path] = stamp, sections(scan_records(self.path / path))
+                while len(self._anew) > _REMEMBERED:
+                    self._anew.pop(next(iter(self._anew)))
+        except (OSError, FormatError) as error:
+            raise StorageError(f"{path} is in the index but cannot be read: {error}") from error
+        return [(section, stamp) for section in known[1]]
 
     def ls(self, ids: str | Iterable[str] = "*", *, start: Time = None, end: Time = None) -> pd.DataFrame:
         """Return what there is, a row per channel: `kaname.archive.availability.AVAILABILITY`.
