@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import work
 
-from kaname.core import tables
+from kaname.core import execution, tables
 from kaname.core.errors import InputError, KanameError
 from kaname.core.execution import Task, execute
 from kaname.core.jobs import JobStore
@@ -153,3 +153,16 @@ def test_an_unreachable_scheduler_is_one_error_within_bounded_time():
 def test_an_address_that_is_none_is_one_error(address):
     with pytest.raises(KanameError, match="cannot reach the Dask scheduler"):
         run(work.square, squares(2), cluster=address)
+
+
+def test_a_cluster_without_workers_is_told_and_given_up(monkeypatch, caplog):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(execution, "WORKER_CHECK_S", 0.2)
+    monkeypatch.setattr(execution, "WORKER_PATIENCE_S", 0.5)
+    with (
+        LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=":0") as cluster,
+        pytest.raises(KanameError, match="has had no workers"),
+    ):
+        run(work.square, squares(2), cluster=cluster.scheduler_address)
+    assert "has no workers; waiting" in caplog.text

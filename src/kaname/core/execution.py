@@ -9,6 +9,7 @@ import importlib
 import logging
 import multiprocessing
 import os
+import queue
 import threading
 import time
 import traceback
@@ -26,6 +27,9 @@ from kaname.core.progress import progress
 log = logging.getLogger("kaname")
 
 PARENT_CHECK_S = 2.0
+WORKER_CHECK_S = 30.0
+WORKER_PATIENCE_S = 300.0
+"""A cluster may have no workers for so long: a batch system may still be starting them."""
 
 
 @dataclass(frozen=True)
@@ -214,21 +218,21 @@ def _on_cluster(function: Function, tasks: Sequence[Task], address: str) -> Iter
     except (OSError, ValueError) as error:
         raise KanameError(f"cannot reach the Dask scheduler at {address}: {error}") from error
     with client:
-        queue = list(reversed(tasks))
+        waiting = list(reversed(tasks))
         suspects: list[Task] = []
         running: dict[Any, Task] = {}
-        completed = dask.as_completed(loop=client.loop)
-        while queue or running or suspects:
-            alone = not queue and not running
+        done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        while waiting or running or suspects:
+            alone = not waiting and not running
             if alone:  # workers died: find out which task killed them, each with nothing beside it
-                queue.append(suspects.pop())
+                waiting.append(suspects.pop())
             ahead = max(2, 2 * sum(client.ncores().values()))
-            while queue and len(running) < ahead:
-                task = queue.pop()
+            while waiting and len(running) < ahead:
+                task = waiting.pop()
                 future = client.submit(_call, function, task, pure=False)
                 running[future] = task
-                completed.add(future)
-            future = next(completed)
+                future.add_done_callback(done.put)
+            future = _next(done, client, address)
             task = running.pop(future)
             try:
                 outcome = future.result()
@@ -239,3 +243,20 @@ def _on_cluster(function: Function, tasks: Sequence[Task], address: str) -> Iter
                     continue
                 outcome = _failed(task, type(error).__name__, f"lost on the cluster: {error}"), False
             yield task, outcome
+
+
+def _next(done: queue.SimpleQueue[Any], client: Any, address: str) -> Any:
+    """Wait for the next future; a cluster without workers is told, and after a while given up."""
+    without = 0.0
+    while True:
+        try:
+            return done.get(timeout=WORKER_CHECK_S)
+        except queue.Empty:
+            without = 0.0 if client.ncores() else without + WORKER_CHECK_S
+        if without >= WORKER_PATIENCE_S:
+            raise KanameError(
+                f"the Dask scheduler at {address} has had no workers for {without:.0f} s; start some and run "
+                "this again: what is finished is kept"
+            )
+        if without:
+            log.warning("the Dask scheduler at %s has no workers; waiting for some", address)

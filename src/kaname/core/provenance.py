@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import kaname
-from kaname.core.errors import StorageError
+from kaname.core.files import replacing
 
 PACKAGES = ("numpy", "scipy", "numba", "pandas", "pyarrow", "obspy", "pymseed", "pyocto", "pyproj")
 HASH_LIMIT_BYTES = 2_000_000_000
@@ -64,12 +63,7 @@ def write_json(path: str | Path, content: Any) -> Path:
         When the disk refuses; the previous file, if any, is untouched.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n")
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
+    text = json.dumps(content, indent=2, default=str, ensure_ascii=False)
+    with replacing(target) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
     return target

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from kaname.core.errors import FormatError, NotFoundError, SchemaError, StorageError
+from kaname.core.errors import FormatError, NotFoundError, SchemaError
+from kaname.core.files import replacing
 
 Dtype = Literal["string", "float", "int", "time", "bool"]
 
@@ -368,14 +369,8 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str], schema: Schem
     arrow = arrow.cast(
         pa.schema(fields, {**(arrow.schema.metadata or {}), b"kaname_schema": schema.name.encode()})
     )
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as partial:
         pq.write_table(arrow, partial)
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
     return target
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kaname.core.errors import InputError
+from kaname.core.errors import InputError, StorageError
+from kaname.core.files import replacing
 from kaname.earth.rays import fill_table, first_arrivals
 from kaname.earth.velocity import Phase, VelocityModel
 
@@ -257,16 +257,9 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
 
 
 def _save(path: Path, table: TravelTimeTable) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     # The cache only saves time: a full or read-only disk must not stop the work.
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.savez(file, slowness=table.slowness, takeoff_deg=table.takeoff_deg)
-        partial.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with contextlib.suppress(StorageError), replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, slowness=table.slowness, takeoff_deg=table.takeoff_deg)
 
 
 def tables(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -12,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from kaname.core.errors import FormatError, InputError, KanameError, NotFoundError, StorageError
+from kaname.core.errors import FormatError, InputError, KanameError, NotFoundError
+from kaname.core.files import replacing
 from kaname.core.tables import ARRIVALS, EVENTS, PICKS, concat, read_table, validate
 from kaname.formats import nordic
 from kaname.formats.eventset import EventSet, failure
@@ -112,10 +112,8 @@ def write_events(read: EventSet, path: str | PathLike[str]) -> Path:
         When the disk refuses; the previous file, if any, is untouched.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     ending = target.suffix.lower()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as partial:
         if ending in (".xml", ".quakeml"):
             to_catalog(read.events, read.arrivals, read.picks).write(str(partial), format="QUAKEML")
         elif ending == ".csv":
@@ -125,8 +123,4 @@ def write_events(read: EventSet, path: str | PathLike[str]) -> Path:
             partial.write_text(nordic.write(read.events, read.arrivals, read.picks), encoding="ascii")
         else:
             raise InputError(f"{target} names no catalogue format; expected .xml, .csv or .nordic")
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
     return target

@@ -6,7 +6,6 @@ import html
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kaname.core.errors import StorageError
+from kaname.core.files import replacing
 from kaname.report import style
 
 ABSENT = "–"
@@ -203,29 +202,18 @@ def write_page(path: str | os.PathLike[str], title: str, body: Iterable[str]) ->
         When the disk refuses; the previous page, if any, is untouched.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     data = files("kaname.report") / "data"
     sheet, script = (
         data.joinpath(name).read_text(encoding="utf-8").strip() for name in ("page.css", "page.js")
     )
-    placed = False
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # A file name that is not UTF-8 reaches us as lone surrogates: written as \udcXX, not refused.
-        with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(_HEAD.format(title=text(title), policy=_POLICY, style=sheet))
-            file.writelines(body)
-            file.write(f"<script>\n{script}\n</script>\n</body>\n</html>\n")
-        partial.replace(target)
-        placed = True
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {target}: {error.strerror or error}; free some space or choose another folder"
-        ) from error
-    finally:
-        if not placed:
-            with suppress(OSError):  # the first error is the one to tell of
-                partial.unlink()
+    # A file name that is not UTF-8 reaches us as lone surrogates: written as \udcXX, not refused.
+    with (
+        replacing(target) as partial,
+        partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        file.write(_HEAD.format(title=text(title), policy=_POLICY, style=sheet))
+        file.writelines(body)
+        file.write(f"<script>\n{script}\n</script>\n</body>\n</html>\n")
     return target
 
 
