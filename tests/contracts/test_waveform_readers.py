@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from knet_files import knet, tar
 from obspy import Stream, Trace, UTCDateTime
 
 from kaname.core.errors import FormatError, NotFoundError
@@ -47,8 +50,43 @@ def _gappy(dtype: str) -> Stream:
     )
 
 
+def _write_asdf(stream: Stream, path: str, packing: dict[str, object]) -> None:
+    """Write what the definition of ASDF 1.0.3 asks for and no more."""
+    with h5py.File(path, "w") as file:
+        file.attrs["file_format"], file.attrs["file_format_version"] = np.bytes_("ASDF"), np.bytes_("1.0.3")
+        for trace in stream:
+            first, last = (str(t)[:19] for t in (trace.stats.starttime, trace.stats.endtime))
+            name = f"Waveforms/AF.LABE/{trace.id}__{first}__{last}__raw"
+            file.create_dataset(name, data=trace.data, **packing)
+            file[name].attrs["starttime"] = np.int64(trace.stats.starttime.ns)
+            file[name].attrs["sampling_rate"] = float(trace.stats.sampling_rate)
+
+
 def _single(dtype: str) -> Stream:
     return Stream([_trace("SHZ", 0, 700, dtype)])
+
+
+def _knet(*channels: str) -> Stream:
+    """K-NET: whole seconds, one sensor."""
+    traces = [_trace(channel, 0, 700, "int32") for channel in channels]
+    for place, trace in enumerate(traces):
+        trace.stats.update(
+            {"network": "BO", "station": "AOM001", "starttime": UTCDateTime(START.timestamp // 1)}
+        )
+        trace.data = (trace.data * (place + 1)).astype("int32")
+    return Stream(traces)
+
+
+def _knet_files(stream: Stream) -> dict[str, bytes]:
+    direction = {"N": "N-S", "E": "E-W", "Z": "U-D"}
+    return {
+        f"AOM0011309011310.{direction[t.stats.channel[-1]].replace('-', '')}": knet(
+            t.data,
+            start=datetime.fromisoformat(t.stats.starttime.strftime("%Y-%m-%dT%H:%M:%S")),
+            header={"Dir.": direction[t.stats.channel[-1]]},
+        )
+        for t in stream
+    }
 
 
 WRITERS: dict[str, dict[str, tuple[Stream, Callable[[Stream, str], None]]]] = {
@@ -65,6 +103,19 @@ WRITERS: dict[str, dict[str, tuple[Stream, Callable[[Stream, str], None]]]] = {
             ("FLOAT64", "float64", 256),
         ]
     },
+    "knet": {
+        "component": (_knet("HNZ"), lambda s, p: Path(p).write_bytes(*_knet_files(s).values())),
+        "tar": (
+            _knet("HNE", "HNN", "HNZ"),
+            lambda s, p: Path(p).write_bytes(tar(_knet_files(s))),
+        ),
+        "tar.gz in a tar": (
+            _knet("HNE", "HNN", "HNZ"),
+            lambda s, p: Path(p).write_bytes(
+                tar({"20130901131000.knt.tar.gz": tar(_knet_files(s), mode="w:gz")})
+            ),
+        ),
+    },
     "sac": {
         "little": (_single("float32"), lambda s, p: s.write(p, "SAC", byteorder="<")),
         "big": (_single("float32"), lambda s, p: s.write(p, "SAC", byteorder=">")),
@@ -75,6 +126,14 @@ WRITERS: dict[str, dict[str, tuple[Stream, Callable[[Stream, str], None]]]] = {
         "TSPAIR": (_gappy("int64"), lambda s, p: s.write(p, "TSPAIR")),
         "GSE2": (_gappy("int32"), lambda s, p: s.write(p, "GSE2")),
     },
+}
+WRITERS["asdf"] = {
+    f"{dtype}{' packed' if packing else ''}": (_gappy(dtype), lambda s, p, k=packing: _write_asdf(s, p, k))
+    for dtype, packing in (
+        ("int32", {}),
+        ("float64", {}),
+        ("int32", {"compression": "gzip", "fletcher32": True}),
+    )
 }
 CASES = [(name, case) for name, cases in WRITERS.items() for case in cases]
 

@@ -70,6 +70,11 @@ class JobStore:
             self._db.execute("INSERT INTO task (key) VALUES (?)", (key,))
             self._db.executemany("INSERT INTO output VALUES (?, ?, ?)", frames)
 
+    def forget(self, key: str) -> None:
+        """Forget a task, so that it runs again; one that is not there is forgotten already."""
+        with self._storage("write"), self._db:
+            self._db.execute("DELETE FROM task WHERE key = ?", (key,))
+
     def __len__(self) -> int:
         with self._storage("read"):
             return int(self._db.execute("SELECT COUNT(*) FROM task").fetchone()[0])

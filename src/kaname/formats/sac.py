@@ -10,31 +10,40 @@ the shortest decimal that rounds to it, and in a file whose reference time lies 
 good to milliseconds. And 12345 with a minus sign means *not stated*: missing codes stay empty, a missing
 reference time is an error. ``IDEP`` states the unit as nm, nm/s, nm/s2 or V; where it is silent the unit is
 ``unknown``.
+
+Written is version 6, which every program reads, with the reference time less than a millisecond before the
+first sample: ``B`` then states the rest to the nanosecond.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kaname.core.errors import FormatError
-from kaname.core.time import as_time
+from kaname.core.errors import FormatError, InputError
+from kaname.core.files import replacing
+from kaname.core.time import as_time, isoformat
 from kaname.core.waveform import Waveform
 from kaname.formats.contract import WaveformRead, native, register, seed_id
 
 _HEADER_BYTES = 632
 _FOOTER_BYTES = 22 * 8
+_WIDER = "write miniSEED 3 or HDF5"
 _LONGEST_S = 1e9
 """Times [s] beyond this, three decades, are damage; nanoseconds in 64 bits end at three centuries."""
 _UNSTATED = -12345
 _TIME_SERIES = 1
 _UNIT = {6: "nm", 7: "nm/s", 8: "nm/s^2", 50: "V"}
-_DELTA, _B = 0, 5
-_NZ, _NVHDR, _NPTS, _IFTYPE, _IDEP, _LEVEN = slice(0, 6), 6, 9, 15, 16, 35
+_DELTA, _DEPMIN, _DEPMAX, _B, _E, _DEPMEN = 0, 1, 2, 5, 6, 56
+_NZ, _NVHDR, _NPTS, _IFTYPE, _IDEP, _IZTYPE = slice(0, 6), 6, 9, 15, 16, 17
+_LEVEN, _LPSPOL, _LOVROK, _LCALDA = 35, 36, 37, 38
+_UNKNOWN, _BEGIN = 5, 9
 _KSTNM, _KHOLE, _KCMPNM, _KNETWK = 0, 24, 160, 168
 
 
@@ -117,6 +126,71 @@ def _simplest(low: Fraction, high: Fraction) -> Fraction:
 
 def _nanoseconds(value: np.floating) -> int:
     return round(Decimal(np.format_float_positional(value, unique=True)) * 1_000_000_000)
+
+
+def write_sac(blocks: Sequence[Waveform], path: str | PathLike[str]) -> Path:
+    """Write one block of one channel as a little-endian SAC file, in one atomic rename.
+
+    Raises
+    ------
+    InputError
+        When there is more than one block or channel, a code has more than eight letters, the time lies
+        outside 1900 to 2200, or a sample is no 32-bit float.
+    StorageError
+        When the disk refuses; the previous file, if any, is untouched.
+    """
+    if len(blocks) != 1 or blocks[0].n_channel != 1:
+        n = sum(block.n_channel for block in blocks)
+        raise InputError(f"a SAC file holds one gap-free stretch of one channel, found {n} for {path}")
+    content = _pack(blocks[0])
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+    return Path(path)
+
+
+def _pack(block: Waveform) -> bytes:
+    identifier = block.ids[0]
+    with np.errstate(over="ignore"):  # refused below
+        samples = block.data[0].astype("<f4")
+    same = (samples == block.data[0]) | ((samples != samples) & (block.data[0] != block.data[0]))
+    if not same.all():
+        sample = block.data[0][np.argmin(same)]
+        raise InputError(
+            f"{identifier}: sample {sample} is no 32-bit float, and SAC holds no other; {_WIDER}"
+        )
+    milliseconds = block.start.astype("datetime64[ms]")
+    if not np.datetime64("1900") <= milliseconds < np.datetime64("2200"):
+        raise InputError(f"{identifier}: SAC holds times of 1900 to 2200, found {isoformat(block.start)}")
+    year, day, hour, minute, second = (milliseconds.astype(f"datetime64[{u}]") for u in "YDhms")
+    begin = int((block.start - milliseconds).astype("timedelta64[ns]").astype(np.int64)) / 1e9
+    floats = np.full(70, _UNSTATED, "<f4")
+    floats[_DELTA], floats[_B] = 1 / block.sampling_rate, begin
+    floats[_E] = begin + (block.n_sample - 1) / block.sampling_rate
+    finite = samples[np.isfinite(samples)].astype(float)
+    if finite.size:
+        floats[[_DEPMIN, _DEPMAX, _DEPMEN]] = finite.min(), finite.max(), finite.mean()
+    ints = np.full(40, _UNSTATED, "<i4")
+    ints[_NZ] = [
+        int(year.astype(int)) + 1970,
+        int((day - year).astype(int)) + 1,
+        *(
+            int((fine - coarse).astype(int))
+            for fine, coarse in ((hour, day), (minute, hour), (second, minute))
+        ),
+        int((milliseconds - second).astype(int)),
+    ]
+    ints[_NVHDR], ints[_NPTS], ints[_IFTYPE] = 6, block.n_sample, _TIME_SERIES
+    ints[_IDEP] = next((code for code, unit in _UNIT.items() if unit == block.unit), _UNKNOWN)
+    ints[_IZTYPE] = _UNKNOWN if begin else _BEGIN
+    ints[[_LEVEN, _LPSPOL, _LOVROK, _LCALDA]] = 1, 0, 1, 1
+    text = bytearray(b"-12345  " * 24)
+    text[8:24] = b"-12345          "  # KEVNM alone has sixteen letters
+    for at, code in zip((_KNETWK, _KSTNM, _KHOLE, _KCMPNM), identifier.split(".")):
+        if len(code) > 8:
+            raise InputError(f"{identifier}: SAC holds codes of eight letters, found {code!r}; {_WIDER}")
+        if code:
+            text[at : at + 8] = code.encode("ascii", "replace").ljust(8)
+    return b"".join((floats.tobytes(), ints.tobytes(), text, samples.tobytes()))
 
 
 def _byte_order(head: bytes) -> str | None:

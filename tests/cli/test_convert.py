@@ -1,0 +1,181 @@
+"""Whole runs of ``kaname convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import obspy
+import pandas as pd
+import pytest
+from obspy import Stream, Trace, UTCDateTime
+
+from kaname.archive.store import Archive
+from kaname.cli import main
+from kaname.formats import conversion
+from kaname.formats.contract import read_waveforms
+
+EVENT = Path(obspy.__file__).parent / "io/cnv/tests/data/obspyck_20141020150701.xml"
+INVENTORY = Path(obspy.__file__).parent / "io/stationxml/tests/data/IRIS_single_channel_with_response.xml"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder of good miniSEED over midnight with a gap, SLIST, text that is neither, and a cut file."""
+    folder = tmp_path / "data"
+    (folder / "deep").mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    start = UTCDateTime("2020-02-28T23:59:50")
+    traces = [
+        Trace(
+            np.cumsum(rng.integers(-9, 10, 1500)).astype("int32"),
+            {
+                "network": "XX",
+                "station": "ABC",
+                "channel": f"HH{c}",
+                "starttime": start + t,
+                "sampling_rate": 100,
+            },
+        )
+        for c, t in (("Z", 0), ("N", 0), ("Z", 30))
+    ]
+    Stream(traces).write(str(folder / "gappy.mseed"), "MSEED")
+    other = traces[1].copy()
+    other.stats.station = "DEF"
+    other.write(str(folder / "deep/one.slist"), "SLIST")
+    return folder
+
+
+def run(*words: object) -> int:
+    return main(["convert", *map(str, words)])
+
+
+def table(out: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(out / f"{name}.parquet")
+
+
+@pytest.mark.parametrize(
+    ("to", "files"),
+    [
+        ("miniseed2", ["deep/one.slist.mseed", "gappy.mseed"]),
+        ("miniseed3", ["deep/one.slist.mseed3", "gappy.mseed3"]),
+        ("hdf5", ["deep/one.slist.h5", "gappy.h5"]),
+        ("sac", None),
+    ],
+)
+def test_waveforms_keep_their_samples_and_their_place(data, tmp_path, to, files) -> None:
+    out = tmp_path / "out"
+    assert run(data, "--to", to, "--out", out, "--prove") == 0
+    converted, proofs = table(out, "converted"), table(out, "proofs")
+    if files:
+        assert sorted(converted["output"]) == [str(out / f) for f in files]
+    else:
+        assert len(converted) == 4 and all(len(read_waveforms(p).blocks) == 1 for p in converted["output"])
+    assert not set(proofs["verdict"]) & {"wrong"}
+    samples = proofs[proofs["aspect"] == "samples"]
+    assert set(samples["verdict"]) == {"equal"} and samples["n_compared"].sum() == 6000
+    read = [b for p in converted["output"] for b in read_waveforms(p).blocks]
+    truth = [b for p in sorted(data.rglob("*.*")) for b in read_waveforms(p).blocks]
+    assert sum(b.n_sample for b in read) == sum(b.n_sample for b in truth) == 6000
+
+
+def test_sds_is_an_archive(data, tmp_path) -> None:
+    out = tmp_path / "out"
+    assert run(data, "--to", "sds", "--out", out, "--prove") == 0
+    assert (out / "2020/XX/ABC/HHZ.D/XX.ABC..HHZ.D.2020.059").is_file()
+    proofs = table(out, "proofs")
+    assert set(proofs["verdict"]) == {"equal", "lost"} and proofs["n_compared"].max() == 4500
+    with Archive(out) as archive:
+        assert [b.n_sample for b in archive.read("XX.ABC..HHZ").blocks] == [1500, 1500]
+
+
+def test_bad_files_are_listed_and_the_rest_is_done(data, tmp_path, capsys) -> None:
+    (data / "notes.txt").write_text("no waveform at all\n")
+    (data / "cut.mseed").write_bytes((data / "gappy.mseed").read_bytes()[:-300])
+    out = tmp_path / "out"
+    assert run(data, "--to", "hdf5", "--out", out, "--prove") == 3
+    failures = table(out, "failures")
+    assert set(failures["subject"]) == {str(data / "notes.txt"), str(data / "cut.mseed")}
+    assert "notes.txt" in capsys.readouterr().err
+    assert (out / "cut.h5").is_file() and (out / "gappy.h5").is_file()
+
+
+def test_nothing_to_convert_is_an_error(tmp_path) -> None:
+    (tmp_path / "notes.txt").write_text("no waveform at all\n")
+    assert run(tmp_path / "notes.txt", "--to", "sac", "--out", tmp_path / "out") == 1
+    assert run(tmp_path / "absent", "--to", "sac", "--out", tmp_path / "out") == 1
+    assert run(tmp_path / "notes.txt", "--to", "segy", "--out", tmp_path / "out") == 2
+
+
+def test_nothing_is_overwritten_unless_asked(data, tmp_path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "gappy.h5").write_text("mine")
+    assert run(data, "--to", "hdf5", "--out", out) == 3
+    assert (out / "gappy.h5").read_text() == "mine"
+    assert "--overwrite" in table(out, "failures")["message"].iloc[0]
+    assert not list(out.rglob(".part*"))
+    assert run(data, "--to", "hdf5", "--out", out, "--overwrite") == 0
+    assert len(read_waveforms(out / "gappy.h5").blocks) == 3
+
+
+def test_a_second_run_does_only_what_is_missing(data, tmp_path, monkeypatch) -> None:
+    out = tmp_path / "out"
+    assert run(data, "--to", "hdf5", "--out", out) == 0
+    (out / "deep/one.slist.h5").unlink()
+    read = []
+    monkeypatch.setattr(
+        conversion, "read_waveforms", lambda p, **k: read.append(Path(p).name) or read_waveforms(p, **k)
+    )
+    assert run(data, "--to", "hdf5", "--out", out) == 0
+    assert read == ["one.slist"] and len(table(out, "converted")) == 2
+
+
+def test_a_run_killed_after_writing_is_taken_up(data, tmp_path) -> None:
+    out = tmp_path / "out"
+    assert run(data, "--to", "miniseed2", "--out", out) == 0
+    (out / ".kaname-convert.sqlite").unlink()  # as if killed before it was noted
+    assert run(data, "--to", "miniseed2", "--out", out) == 0
+
+
+def test_two_files_for_one_place(data, tmp_path) -> None:
+    (data / "gappy.seed").write_bytes((data / "gappy.mseed").read_bytes())
+    assert run(data, "--to", "hdf5", "--out", tmp_path / "out") == 3
+    assert "different folders" in table(tmp_path / "out", "failures")["message"].iloc[0]
+
+
+def test_windows_and_networks(data, tmp_path) -> None:
+    out = tmp_path / "out"
+    words = ("--start", "2020-02-29T00:00:00", "--end", "2020-02-29T00:00:02")
+    assert run(data / "gappy.mseed", "--to", "miniseed2", "--out", out, *words) == 0
+    assert [b.n_sample for b in read_waveforms(out / "gappy.mseed").blocks] == [200, 200]
+    assert run(data, "--to", "sds", "--out", tmp_path / "sds", *words) == 2
+
+
+@pytest.mark.parametrize("to", ["quakeml", "parquet", "csv"])
+def test_events(tmp_path, to) -> None:
+    out = tmp_path / "out"
+    assert run(EVENT, "--to", to, "--out", out, "--prove") == 0
+    proofs = table(out, "proofs").set_index("aspect")["verdict"]
+    assert proofs["events.time"] == "equal" and "wrong" not in set(proofs)
+    assert proofs["arrivals.rows"] == ("lost" if to == "csv" else "equal")
+
+
+@pytest.mark.parametrize("to", ["stationxml", "parquet", "csv"])
+def test_stations(tmp_path, to) -> None:
+    out = tmp_path / "out"
+    assert run(INVENTORY, "--to", to, "--out", out, "--prove") == 0
+    proofs = table(out, "proofs").set_index("aspect")["verdict"]
+    assert proofs["latitude"] == "equal" and "wrong" not in set(proofs)
+    assert proofs["responses"] == ("equal" if to == "stationxml" else "lost")
+
+
+def test_a_table_of_stations_becomes_stationxml(tmp_path) -> None:
+    (tmp_path / "s.csv").write_text(
+        "network,station,location,latitude,longitude,elevation_m\nXX,A,00,35.1,139.2,10\nXX,A,10,35.1,139.2,10\n"
+    )
+    out = tmp_path / "out"
+    assert run(tmp_path / "s.csv", "--to", "stationxml", "--out", out, "--prove") == 3
+    (network,) = obspy.read_inventory(str(out / "s.xml"))
+    assert [(s.code, s.latitude) for s in network] == [("A", 35.1)]
+    assert "2 rows became 1" in table(out, "failures")["message"].iloc[0]
