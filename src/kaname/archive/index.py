@@ -209,6 +209,20 @@ class Index:
             for number, folder, name, *rest in self._all(sql, values)
         ]
 
+    def contents(self, path: str) -> tuple[Stamp, list[tuple[str, int, int]]] | None:
+        """Return the stamp of a file and its sections: SEED identifier, start, following [ns]."""
+        folder, _, name = path.rpartition("/")
+        sql = "SELECT id, size, mtime_ns, ctime_ns, inode FROM files WHERE folder = ? AND name = ?"
+        rows = self._all(sql, (folder, name))
+        if not rows:
+            return None
+        number, *stamp = rows[0]
+        sql = (
+            "SELECT c.seed_id, s.start, s.following FROM sections s JOIN channels c ON c.id = s.channel"
+            " WHERE s.file = ? ORDER BY s.start"
+        )
+        return Stamp(*stamp), self._all(sql, (number,))
+
     def folders(self) -> list[str]:
         """Return the folders that hold files."""
         return [row[0] for row in self._all("SELECT DISTINCT folder FROM files")]

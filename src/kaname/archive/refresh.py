@@ -153,7 +153,7 @@ def _compare(
         for name, status in entries:
             row = known.pop(name, None)
             stamp = Stamp.of(status)
-            if row is not None and row.stamp == stamp and not _racy(row):
+            if row is not None and row.stamp == stamp and not racy(stamp, row.looked_ns):
                 n_unchanged += 1
                 if row.state == "other":
                     report.skipped.append(row.path)
@@ -165,8 +165,9 @@ def _compare(
     return changed, gone, n_unchanged
 
 
-def _racy(row: FileRow) -> bool:
-    return row.looked_ns - max(row.stamp.mtime_ns, row.stamp.ctime_ns) < _RACY_NS
+def racy(stamp: Stamp, looked_ns: int) -> bool:
+    """Tell whether a file was read so soon after a change that a later one could carry the same times."""
+    return looked_ns - max(stamp.mtime_ns, stamp.ctime_ns) < _RACY_NS
 
 
 def _walk(

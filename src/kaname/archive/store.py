@@ -210,6 +210,35 @@ class Archive:
         """Return the miniSEED files, as paths below the archive's folder, sorted."""
         return sorted(file.path for file in self._index.files() if file.state == "miniseed")
 
+    def contents(self, path: str) -> list[tuple[str, np.datetime64, np.datetime64]]:
+        """Return the sections of a file: SEED identifier, start, and when a contiguous next one would start.
+
+        Parameters
+        ----------
+        path
+            Below the archive's folder.
+
+        Raises
+        ------
+        NotFoundError
+            When the index knows no such file.
+        StorageError
+            When it is not as it was indexed.
+        """
+        found = self._index.contents(path)
+        if found is None:
+            raise NotFoundError(f"no file {path!r} in the index of {self.path}")
+        stamp, sections = found
+        try:
+            unchanged = Stamp.of((self.path / path).stat()) == stamp
+        except OSError as error:
+            raise StorageError(f"cannot read {self.path / path}: {error.strerror or error}") from error
+        if not unchanged:
+            raise StorageError(
+                f"{self.path / path} has changed since it was indexed; run: kaname archive index"
+            )
+        return [(i, np.datetime64(start, "ns"), np.datetime64(end, "ns")) for i, start, end in sections]
+
     def _matching(self, ids: str | Iterable[str]) -> dict[str, int]:
         known = self._index.channels()
         patterns = [ids] if isinstance(ids, str) else list(ids)
@@ -310,7 +339,7 @@ class Archive:
         """
         from kaname.archive.availability import availability
 
-        return availability(self._spans(ids, start, end))
+        return availability(self.each_span(ids, start, end))
 
     def spans(self, ids: str | Iterable[str] = "*", *, start: Time = None, end: Time = None) -> pd.DataFrame:
         """Return the gap-free sections, a row each: `kaname.archive.availability.SPANS`.
@@ -319,7 +348,7 @@ class Archive:
         """
         from kaname.archive.availability import span_table
 
-        return span_table(self._spans(ids, start, end))
+        return span_table(self.each_span(ids, start, end))
 
     def gaps(self, ids: str | Iterable[str] = "*", *, start: Time = None, end: Time = None) -> pd.DataFrame:
         """Return gaps of more than half a sample between sections: `kaname.archive.availability.INTERVALS`.
@@ -328,7 +357,7 @@ class Archive:
         """
         from kaname.archive.availability import gaps_between, interval_table
 
-        return interval_table((i, gaps_between(spans)) for i, spans in self._spans(ids, start, end))
+        return interval_table((i, gaps_between(spans)) for i, spans in self.each_span(ids, start, end))
 
     def overlaps(
         self, ids: str | Iterable[str] = "*", *, start: Time = None, end: Time = None
@@ -339,9 +368,10 @@ class Archive:
         """
         from kaname.archive.availability import interval_table, overlaps_among
 
-        return interval_table((i, overlaps_among(spans)) for i, spans in self._spans(ids, start, end))
+        return interval_table((i, overlaps_among(spans)) for i, spans in self.each_span(ids, start, end))
 
-    def _spans(self, ids: str | Iterable[str], start: Time, end: Time) -> Iterator[tuple[str, Spans]]:
+    def each_span(self, ids: str | Iterable[str], start: Time, end: Time) -> Iterator[tuple[str, Spans]]:
+        """Yield each channel with data in a window and its sections, `kaname.archive.index.SPAN_DTYPE`."""
         window = [_ns(time) for time in _window(start, end)]
         for identifier, channel in self._matching(ids).items():
             spans = self._index.spans(channel, *window)
