@@ -23,9 +23,9 @@ DEPTH = 5
 _PIECE_BYTES = 1 << 20
 _TAR_BLOCK = 512
 _PACKED: tuple[tuple[bytes, Any], ...] = (
-    (b"\x1f\x8b", gzip.GzipFile),
-    (b"BZh", bz2.BZ2File),
-    (b"\xfd7zXZ\0", lzma.LZMAFile),
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ\0", lzma.open),
 )
 _DAMAGE = (
     OSError,
@@ -54,34 +54,43 @@ def is_bundle(head: bytes) -> bool:
     return head.startswith(b"PK\x03\x04") or _is_tar(head)
 
 
-def members(path: Path) -> Iterator[Member]:
+def members(path: Path, *, peek: int = 0) -> Iterator[Member]:
     """Give every plain file inside ``path``, in order; a file that is no bundle is its own only member.
 
     Damage ends the bundle it is in: the bytes before it are given with a word about it.
+
+    Parameters
+    ----------
+    path
+        File to open.
+    peek
+        Give only so many bytes from the beginning of every member; 0 gives all.
     """
     with path.open("rb") as file:
-        yield from _members(file, "", DEPTH)
+        yield from _members(file, "", DEPTH, peek)
 
 
-def _members(file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
+def _members(file: IO[bytes], name: str, depth: int, peek: int) -> Iterator[Member]:
     try:
         head = file.read(_TAR_BLOCK)
         file.seek(0)
         opener = next((o for magic, o in _PACKED if head.startswith(magic)), None)
         if opener is None and not is_bundle(head):
-            yield _plain(file, name)
+            yield _plain(file, name, peek)
         elif not depth:
             yield Member(name, b"", f"bundles are nested more than {DEPTH} deep")
         elif opener is not None:
             with opener(file) as inner:
-                yield from _members(inner, name.rsplit(".", 1)[0], depth - 1)
+                yield from _members(inner, name.rsplit(".", 1)[0], depth - 1, peek)
         else:
-            yield from (_zip if head.startswith(b"PK") else _tar)(file, name, depth - 1)
+            yield from (_zip if head.startswith(b"PK") else _tar)(file, name, depth - 1, peek)
     except _DAMAGE as error:
         yield Member(name, b"", f"damaged or truncated: {error or type(error).__name__}")
 
 
-def _plain(file: IO[bytes], name: str) -> Member:
+def _plain(file: IO[bytes], name: str, peek: int) -> Member:
+    if peek:
+        return Member(name, file.read(peek))
     pieces: list[bytes] = []
     n_byte = 0
     try:
@@ -91,9 +100,7 @@ def _plain(file: IO[bytes], name: str) -> Member:
             if n_byte > MEMBER_BYTES:
                 return Member(name, b"", f"unpacks to more than {MEMBER_BYTES} bytes")
     except _DAMAGE as error:
-        return Member(
-            name, b"".join(pieces), f"damaged or truncated after {n_byte} unpacked bytes: {error}"
-        )
+        return Member(name, b"".join(pieces), f"damaged or truncated after {n_byte} unpacked bytes: {error}")
     return Member(name, b"".join(pieces))
 
 
@@ -103,11 +110,11 @@ def _read(file: Any) -> bytes:
     return piece
 
 
-def _tar(file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
+def _tar(file: IO[bytes], name: str, depth: int, peek: int) -> Iterator[Member]:
     with tarfile.open(fileobj=file, mode="r:") as archive:
         for entry in archive:
             if entry.isfile() and (inner := archive.extractfile(entry)) is not None:
-                yield from _members(_whole(inner), _join(name, entry.name), depth)
+                yield from _members(_whole(inner), _join(name, entry.name), depth, peek)
 
 
 def _whole(file: IO[bytes]) -> IO[bytes]:
@@ -119,12 +126,12 @@ def _whole(file: IO[bytes]) -> IO[bytes]:
     return file
 
 
-def _zip(file: IO[bytes], name: str, depth: int) -> Iterator[Member]:
+def _zip(file: IO[bytes], name: str, depth: int, peek: int) -> Iterator[Member]:
     with zipfile.ZipFile(file) as archive:
         for entry in archive.infolist():
             if not entry.is_dir():
                 with archive.open(entry) as inner:
-                    yield from _members(inner, _join(name, entry.filename), depth)
+                    yield from _members(inner, _join(name, entry.filename), depth, peek)
 
 
 def _join(bundle: str, name: str) -> str:

@@ -1,13 +1,14 @@
 """K-NET and KiK-net strong-motion records (NIED, Japan): component files, and bundles of them.
 
-Bytes, units and traps: ``docs/formats-knet.md``. The samples are counts, as recorded; `KnetRecord.acceleration`
-applies the scale factor of the header. A bundle (tar, zip, gzip, nested as NIED delivers them) is read as all the
-records in it; what else is in it (pictures, lists) is named in `KnetRead.others`.
+Bytes, units and traps: ``docs/formats-knet.md``. The samples are counts, as recorded;
+`KnetRecord.acceleration` applies the scale factor of the header. A bundle (tar, zip, gzip, nested as NIED
+delivers them) is read as all the records in it; what else is in it (pictures, lists) is named in
+`KnetRead.others`.
 
-The SEED identifier of a record is ``BO.STATION.LOCATION.CHANNEL``. ``BO`` is the FDSN code of NIED's "Bosai-Ken
-Network", which ObsPy uses too, and `read_knet` takes another. Locations are those of NIED's file names, ``01``
-borehole and ``02`` surface, and empty for K-NET, which has one sensor. The channel is a band letter by rate, ``N``
-(accelerometer) and ``N``, ``E`` or ``Z``: ``HNZ`` at 100 Hz.
+The SEED identifier of a record is ``BO.STATION.LOCATION.CHANNEL``. ``BO`` is the FDSN code of NIED's
+"Bosai-Ken Network", which ObsPy uses too, and `read_knet` takes another. Locations are those of NIED's file
+names, ``01`` borehole and ``02`` surface, and empty for K-NET, which has one sensor. The channel is a band
+letter by rate, ``N`` (accelerometer) and ``N``, ``E`` or ``Z``: ``HNZ`` at 100 Hz.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from kaname.core.errors import FormatError
 from kaname.core.tables import STATIONS, table
 from kaname.core.waveform import Waveform
 from kaname.formats.bundles import Member, is_bundle, members
-from kaname.formats.contract import WaveformRead, register, seed_id
+from kaname.formats.contract import HEAD_BYTES, WaveformRead, register, seed_id
 from kaname.formats.knet_header import KnetHeader, is_knet, read_header
 from kaname.formats.knet_samples import MOST_PER_LINE, parse_samples
 
@@ -86,7 +87,7 @@ class KnetRead:
         for record in self.records:
             network, station, location, _ = record.counts.ids[0].split(".")
             sensors.setdefault((network, station, location), record.header)
-        rows = []
+        rows: list[dict[str, Any]] = []
         for (network, station, location), header in sensors.items():
             ground = header
             if header.location == "01":
@@ -149,7 +150,7 @@ class KnetReader:
         if not is_bundle(head):
             return False
         try:
-            for _, member in zip(range(_PEEK_MEMBERS), members(path)):
+            for _, member in zip(range(_PEEK_MEMBERS), members(path, peek=HEAD_BYTES)):
                 if is_knet(member.content):
                     return True
         except OSError:
@@ -169,7 +170,12 @@ def _read_member(member: Member, source: Path, network: str, result: KnetRead) -
     where = f"{source} ({member.name})" if member.name else str(source)
 
     def fail(message: str, **extra: Any) -> None:
-        row = {"step": "read", "subject": str(source), "error": "FormatError", "message": f"{where}: {message}"}
+        row = {
+            "step": "read",
+            "subject": str(source),
+            "error": "FormatError",
+            "message": f"{where}: {message}",
+        }
         result.failures.append({**row, **extra})
 
     if member.damage:
@@ -200,7 +206,10 @@ def _read_member(member: Member, source: Path, network: str, result: KnetRead) -
     if not np.isfinite(header.scale_cm_s2):
         fail("states no usable Scale Factor; its samples stay counts")
     identifier, changed = seed_id(
-        network, header.station, header.location, _band(header.sampling_rate) + _INSTRUMENT + header.orientation
+        network,
+        header.station,
+        header.location,
+        _band(header.sampling_rate) + _INSTRUMENT + header.orientation,
     )
     if changed:
         fail(changed)
@@ -209,11 +218,11 @@ def _read_member(member: Member, source: Path, network: str, result: KnetRead) -
         # The last number may have lost digits.
         text = text[: len(text) - len(text.split()[-1])]
         cut = "; the last number is not followed by a blank and may be cut: left out"
-    values, good = _samples(text, header, fail, cut)
+    counts, good = _samples(text, header, fail, cut)
     if not good.any():
         fail("holds no samples")
         return
-    whole = Waveform(values[np.newaxis, :], (identifier,), header.start, header.sampling_rate)
+    whole = Waveform(counts[np.newaxis, :], (identifier,), header.start, header.sampling_rate)
     runs = [slice(0, len(good))] if good.all() else _runs(good)
     for run in runs:
         block = whole if len(runs) == 1 and good.all() else _part(whole, run)
@@ -225,7 +234,7 @@ def _read_member(member: Member, source: Path, network: str, result: KnetRead) -
             end=whole.time(high),
         )
     if good.all() and not cut:
-        _check_peak(values, header, fail)
+        _check_peak(counts, header, fail)
 
 
 def _samples(text: bytes, header: KnetHeader, fail: Any, cut: str) -> tuple[Any, Any]:
@@ -235,26 +244,27 @@ def _samples(text: bytes, header: KnetHeader, fail: Any, cut: str) -> tuple[Any,
             fail(f"its first line of samples has {per_line} numbers; expected 8, and at most {MOST_PER_LINE}")
         return np.empty(0, np.int32), np.empty(0, np.bool_)
     found = parse_samples(text, per_line)
-    values, good, expected = found.values, found.good, header.n_sample
-    if found.first_uneven >= 0 and len(values) != expected:
-        lost = len(values) - found.first_uneven
-        values, good = values[: found.first_uneven], good[: found.first_uneven]
+    counts, good, expected = found.counts, found.good, header.n_sample
+    if found.first_uneven >= 0 and len(counts) != expected:
+        lost = len(counts) - found.first_uneven
+        counts, good = counts[: found.first_uneven], good[: found.first_uneven]
         fail(
             f"a line after sample {found.first_uneven} has not {per_line} numbers and Duration Time does not "
             f"agree with the lines: the {lost} samples from there on have no certain place and are left out"
         )
-    if expected and len(values) < expected or cut:
-        fail(f"truncated: {expected or 'no number of'} samples stated, {len(values)} found{cut}")
-    elif expected and len(values) > expected:
-        fail(f"{expected} samples stated, {len(values)} found; all are given")
-    return values, good
+    if (expected and len(counts) < expected) or cut:
+        stated = expected or "no number of"
+        fail(f"truncated: {stated} samples stated, {len(counts)} found, taken to be the first{cut}")
+    elif expected and len(counts) > expected:
+        fail(f"{expected} samples stated, {len(counts)} found; all are given")
+    return counts, good
 
 
-def _check_peak(values: Any, header: KnetHeader, fail: Any) -> None:
+def _check_peak(counts: Any, header: KnetHeader, fail: Any) -> None:
     """Compare with ``Max. Acc.``: it is the only check sum the format has."""
     if not header.max_acceleration or not np.isfinite(header.scale_cm_s2):
         return
-    peak = max_acceleration(values, header.scale_cm_s2)
+    peak = max_acceleration(counts, header.scale_cm_s2)
     digits = len(header.max_acceleration.partition(".")[2])
     if abs(peak - float(header.max_acceleration)) > 1.01 * 10.0**-digits:
         fail(

@@ -1,8 +1,8 @@
 """The header of a K-NET or KiK-net file: what it says, in whatever order, spelling and encoding.
 
 The standard header has 17 lines, label in the first 18 columns (NIED, "About K-NET ASCII format"; spellings
-differ between years: ``Long.`` and ``Lon.``, ``Max. Acc.`` and ``Max Acc.``). Here a line is known by its label
-alone, so lines may be missing or in another order.
+differ between years: ``Long.`` and ``Lon.``, ``Max. Acc.`` and ``Max Acc.``). Here a line is known by its
+label alone, so lines may be missing or in another order.
 """
 
 from __future__ import annotations
@@ -192,18 +192,18 @@ _FIELDS: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
     ("origin_time", r"Origin Time", _time(0)),
     ("event_latitude", r"Lat\.?", _within(-90, 90)),
     ("event_longitude", r"Long?\.?", _within(-180, 360)),
-    ("event_depth_km", r"Depth\.? ?\(km\)", _within(-10, 800)),
+    ("event_depth_km", r"Depth\.? *\(km\)", _within(-10, 800)),
     ("event_magnitude", r"Mag\.?", _within(-5, 11)),
     ("station", r"Station Code", _station),
     ("station_latitude", r"Station Lat\.?", _within(-90, 90)),
     ("station_longitude", r"Station Long?\.?", _within(-180, 360)),
-    ("station_height_m", r"Station Height ?\(m\)", _height),
+    ("station_height_m", r"Station Height *\(m\)", _height),
     ("start", r"Record Time", _time(TRIGGER_DELAY_S)),
-    ("sampling_rate", r"Sampling Freq\.? ?\(Hz\)", _rate),
-    ("duration_s", r"Duration Time ?\(s\)", _within(0, 1e6)),
+    ("sampling_rate", r"Sampling Freq\.? *\(Hz\)", _rate),
+    ("duration_s", r"Duration Time *\(s\)", _within(0, 1e6)),
     ("direction", r"Dir\.?", _direction),
     ("scale_cm_s2", r"Scale Factor", _scale),
-    ("max_acceleration", r"Max\.? Acc\.? ?\(gal\)", _peak),
+    ("max_acceleration", r"Max\.? Acc\.? *\(gal\)", _peak),
     ("last_correction", r"Last Correction", _time(0)),
     ("memo", r"Memo\.?", str),
 )

@@ -26,7 +26,7 @@ _HIGH_BITS = np.uint64(0x8080808080808080)
 class Samples:
     """Samples by their place in the record."""
 
-    values: NDArray[np.int32]
+    counts: NDArray[np.int32]
     """Shape ``(n_sample,)`` [count]; undefined where ``good`` is false."""
     good: NDArray[np.bool_]
     """Which places hold a number that could be read, shape ``(n_sample,)``."""
@@ -74,7 +74,7 @@ def _standard(text: bytes, per_line: int) -> NDArray[np.int32]:
     return values[:n_good].ravel()
 
 
-@njit(cache=True, boundscheck=False)  # type: ignore[untyped-decorator]
+@njit(cache=True, boundscheck=False)
 def _parse(
     text: NDArray[np.uint8], per_line: int, values: NDArray[np.int32], good: NDArray[np.bool_]
 ) -> tuple[int, int]:
@@ -99,10 +99,9 @@ def _parse(
         elif c == 32 or c == 10 or c == 13 or c == 9:
             if inside:
                 place = base + count
-                if count < per_line and place < len(values):
-                    if sound and 0 < n_digit <= 9:
-                        values[place] = sign * number
-                        good[place] = True
+                if count < per_line and place < len(values) and sound and 0 < n_digit <= MOST_DIGITS:
+                    values[place] = sign * number
+                    good[place] = True
                 count += 1
                 number = 0
                 n_digit = 0
@@ -138,7 +137,7 @@ def _parse(
     return n_sample, first_uneven
 
 
-@njit(cache=True, boundscheck=False)  # type: ignore[untyped-decorator]
+@njit(cache=True, boundscheck=False)
 def _parse_standard(
     words: NDArray[np.uint64], text: NDArray[np.uint8], length: int, values: NDArray[np.int32]
 ) -> int:
@@ -170,11 +169,11 @@ def _parse_standard(
             number = np.int64((low + high) >> np.uint64(32))
             values[line, field] = -number if minus else number
         if not sound:
-            return line
-    return n_line
+            return int(line)
+    return int(n_line)
 
 
-@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, inline="always")
 def _zero_bytes(word: np.uint64) -> np.uint64:
     """Return 1 in every byte of ``word`` that is 0, and 0 in the others."""
     return (~(((word & _LOW_BITS) + _LOW_BITS) | word | _LOW_BITS)) >> np.uint64(7)

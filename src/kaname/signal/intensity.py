@@ -2,9 +2,8 @@
 
 Defined by Notice No. 4 of the Japan Meteorological Agency (15 February 1996, in force since April 1996) and
 explained on JMA's page "How instrumental intensity is computed"
-(https://www.data.jma.go.jp/eqev/data/kyoshin/kaisetsu/calc_sindo.html); in English by Karim & Yamazaki (2002,
-Earthquake Engng Struct. Dyn. 31, 1191-1212, doi:10.1002/eqe.158), after Shabestari & Yamazaki (2001, Earthquake
-Spectra 17, 711-723, doi:10.1193/1.1423655).
+(https://www.data.jma.go.jp/eqev/data/kyoshin/kaisetsu/calc_sindo.html); in English by Karim & Yamazaki
+(2002, Earthquake Engng Struct. Dyn. 31, 1191-1212, doi:10.1002/eqe.158).
 """
 
 from __future__ import annotations
@@ -65,10 +64,10 @@ class JmaIntensity:
 def jma_intensity(block: Waveform) -> JmaIntensity:
     """Return the JMA instrumental intensity of a three-component acceleration record.
 
-    The mean goes, each component is filtered in the frequency domain (`jma_filter`), and ``a0`` is the largest
-    value that the length of the filtered vector reaches or exceeds for `DURATION_S` in sum. The whole record
-    counts, so give all of the shaking: filtering takes the record for one period of a periodic motion, as the
-    definition does, but for a few zeros at its end that make the transform fast.
+    The mean goes, each component is filtered in the frequency domain (`jma_filter`), and ``a0`` is the
+    largest value that the length of the filtered vector reaches or exceeds for `DURATION_S` in sum. The whole
+    record counts, so give all of the shaking: filtering takes the record for one period of a periodic motion,
+    as the definition does, but for a few zeros at its end that make the transform fast.
 
     Parameters
     ----------
@@ -82,9 +81,7 @@ def jma_intensity(block: Waveform) -> JmaIntensity:
         `DURATION_S`, or a sample is not finite.
     """
     if block.n_channel != 3:
-        raise InputError(
-            f"JMA intensity needs three orthogonal components, found {block.n_channel}: {', '.join(block.ids)}"
-        )
+        raise InputError(f"JMA intensity needs three orthogonal components, found {', '.join(block.ids)}")
     if block.unit == "count":
         raise InputError(
             f"{block.ids[0]} is in counts; JMA intensity needs acceleration: apply the scale or the response"
@@ -104,7 +101,7 @@ def jma_intensity(block: Waveform) -> JmaIntensity:
     filtered = fft.irfft(spectrum, n_fft, axis=1)[:, : block.n_sample]
     squared = np.einsum("ij,ij->j", filtered, filtered)
     a0 = to_cm_s2 * float(np.sqrt(np.partition(squared, -n_exceed)[-n_exceed]))
-    return JmaIntensity(2.0 * np.log10(a0) + 0.94 if a0 > 0 else -np.inf, a0)
+    return JmaIntensity(float(2.0 * np.log10(a0) + 0.94) if a0 > 0 else -np.inf, a0)
 
 
 def jma_filter(frequency: NDArray[np.float64]) -> NDArray[np.float64]:
