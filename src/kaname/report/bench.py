@@ -177,7 +177,8 @@ def operating(points: pd.DataFrame, own_points: pd.DataFrame) -> Figure:
                     gid="operating", label=method,
                 )  # fmt: skip
             at = own_points[(own_points["method"] == method) & (own_points["phase"] == phase)]
-            own.plot(at["per_hour"], at["recall"], "o", ms=10, mfc="none", mec=colour, gid="own")
+            if len(at):
+                own.plot(at["per_hour"], at["recall"], "o", ms=10, mfc="none", mec=colour, gid="own")
     for own in axes.values():
         if own.has_data():
             own.set_xscale("symlog", linthresh=1)
@@ -197,22 +198,22 @@ def precision_recall(points: pd.DataFrame, own_points: pd.DataFrame) -> Figure:
     points
         Table `kaname.evaluate.scorecard.OPERATING` of one scope.
     own_points
-        ``method``, ``phase``, ``recall`` and ``precision`` at the method's own least probability.
+        ``method``, ``phase``, ``recall`` and ``precision`` at its own least probability, and ``best_f1``.
     """
     figure, axes = _two(3.6)
     recall = np.linspace(0.01, 1, 200)
     for method, (colour, line, marker) in looks(points).items():
         for phase, own in axes.items():
             rows = points[(points["method"] == method) & (points["phase"] == phase)]
-            rows = rows[rows["precision"].notna()]
-            if len(rows):
-                best = rows["f1_05"].max()
+            rows = rows[rows["precision"].notna() & (rows["recall"] > 0)]
+            at = own_points[(own_points["method"] == method) & (own_points["phase"] == phase)]
+            if len(rows) and len(at):
+                best = at["best_f1"].iloc[0]
                 own.plot(
                     rows["recall"], rows["precision"], color=colour, ls=line, marker=marker, ms=3, lw=1.2,
                     gid="precision_recall", label=f"{method} (F1 up to {best:.2f})",
                 )  # fmt: skip
-            at = own_points[(own_points["method"] == method) & (own_points["phase"] == phase)]
-            own.plot(at["recall"], at["precision"], "o", ms=10, mfc="none", mec=colour, gid="own")
+                own.plot(at["recall"], at["precision"], "o", ms=10, mfc="none", mec=colour, gid="own")
     for own in axes.values():
         if own.has_data():
             for f1 in (0.5, 0.7, 0.9):

@@ -8,12 +8,13 @@ Every instant is answered for by exactly one window, whatever blocks the data ca
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.signal import find_peaks
+from scipy.signal import find_peaks, resample_poly
 
 from kaname.automation.pick.onset import check_block, components, finite_parts
 from kaname.automation.pick.registry import Pick
@@ -168,6 +169,18 @@ class NetworkPicker:
                         )
                     )
         return sorted(out, key=lambda p: p.time)
+
+
+def at_rate(window: Waveform, rate_hz: float, n: int) -> Array:
+    """Return ``n`` samples of a window at another rate, shape (n_channel, n); zeros where it ends."""
+    data = window.data
+    if abs(window.sampling_rate / rate_hz - 1) > 1e-6:
+        ratio = Fraction(rate_hz / window.sampling_rate).limit_denominator(1000)
+        data = resample_poly(data, ratio.numerator, ratio.denominator, axis=1)
+    out = np.zeros((data.shape[0], n))
+    there = min(n, data.shape[1])
+    out[:, :there] = data[:, :there]
+    return out
 
 
 def _rows(ids: tuple[str, ...]) -> tuple[int, ...]:

@@ -5,15 +5,13 @@ Chai et al. 2025, https://doi.org/10.1785/0220240353.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.signal import resample_poly
 
-from kaname.automation.pick.network import NetworkPicker, NetworkSettings
+from kaname.automation.pick.network import NetworkPicker, NetworkSettings, at_rate
 from kaname.automation.pick.registry import picker
 from kaname.core.errors import InputError, MissingDependencyError
 from kaname.core.waveform import Waveform
@@ -53,17 +51,11 @@ class PickerXLNetwork:
         """Return the probabilities of P and S, see `kaname.automation.pick.network.Network`."""
         import torch
 
-        data = window.data
-        if abs(window.sampling_rate / RATE_HZ - 1) > 1e-6:
-            ratio = Fraction(RATE_HZ / window.sampling_rate).limit_denominator(1000)
-            data = resample_poly(data, ratio.numerator, ratio.denominator, axis=1)
+        data = at_rate(window, RATE_HZ, N_SAMPLE)
         sos = bandpass(LOW_HZ, RATE_HZ, RATE_HZ)
         data, _ = filter_block(sos, data, rest_state(sos, data[:, 0]))
-        fitted = np.zeros((3, N_SAMPLE))
-        n = min(N_SAMPLE, data.shape[1])
-        fitted[:, :n] = data[::-1, :n]  # E, N, Z
         with torch.no_grad():
-            curves = self.model.predict_probability(fitted[np.newaxis])[0].numpy()
+            curves = self.model.predict_probability(data[np.newaxis, ::-1].copy())[0].numpy()  # E, N, Z
         return curves[1:3].astype(np.float64), RATE_HZ
 
 

@@ -169,4 +169,11 @@ def _find(name: str) -> Callable[..., Picker]:
 
 def _load() -> None:
     # Importing registers them; what they need beyond our own dependencies they import when they are made.
-    from kaname.automation.pick import classical, kaname, pickerxl, seisbench, triggered  # noqa: F401
+    from kaname.automation.pick import (  # noqa: F401
+        classical,
+        easyquake,
+        kaname,
+        pickerxl,
+        seisbench,
+        triggered,
+    )
