@@ -21,7 +21,7 @@ import pandas as pd
 
 from kaname.core.config import load_settings
 from kaname.core.provenance import software
-from kaname.learn.networks.export import to_int8
+from kaname.learn.networks.quantise import to_int8
 from kaname.learn.train.picker import PickerConfig, load, make_mixers, read, write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,7 +80,7 @@ def package(run: Path, config: PickerConfig, folder: Path) -> dict[str, Any]:
     write(network, config, mixers["validation"], records, path)
     rng = np.random.default_rng(5)
     small = folder / f"{folder.name}-int8.onnx"
-    to_int8(path, small, [mixers["train"].window(rng).x for _ in range(64)])
+    to_int8(network, path, small, [mixers["train"].window(rng).x for _ in range(64)])
     if importlib.util.find_spec("seisbench"):
         from kaname.learn.networks.seisbench import save_seisbench
 
@@ -102,7 +102,7 @@ def package(run: Path, config: PickerConfig, folder: Path) -> dict[str, Any]:
             },
             "simulated": {"earthquakes": config.simulated, "seed": config.schedule.seed},
             "teacher": f"{TEACHER} {config.teacher_least}" if config.teacher else "none",
-            "split": "by event (two minutes), New Zealand by whole days; see kaname.learn.train.split",
+            "split": "by event (two minutes), New Zealand by whole days; see kaname.evaluate.splits",
         },
         "recipe": config.model_dump(mode="json", exclude={"sets", "teacher"}),
         "software": software(),

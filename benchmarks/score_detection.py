@@ -23,10 +23,11 @@ from kaname.core.step import run
 from kaname.core.time import as_time, seconds_between
 from kaname.core.waveform import Waveform
 from kaname.evaluate.catalogues import wilson
+from kaname.evaluate.splits import split_by_day, split_by_event
+from kaname.formats.labelled import time_of
 from kaname.learn.simulate.noise import noise as make_noise
 from kaname.learn.simulate.records import simulate
 from kaname.learn.train.mixtures import Record, read_records, surrogate, time_in
-from kaname.learn.train.split import split_by_day, split_by_time, time_of
 from kaname.signal.trigger import recursive_sta_lta
 
 RATE_HZ = 100.0
@@ -255,7 +256,7 @@ def main() -> None:
 def held_out(records: Sequence[Record]) -> list[Record]:
     """Return the records of the validation part that the detector's training has, all components there."""
     times = [time_in(r.name) for r in records]
-    return [r for r, part in zip(records, split_by_time(times)) if part == "validation" and r.live.all()]
+    return [r for r, part in zip(records, split_by_event(times)) if part == "validation" and r.live.all()]
 
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:

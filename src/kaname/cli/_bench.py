@@ -17,9 +17,9 @@ from kaname.core import tables
 from kaname.core.errors import ExitCode, InputError, KanameError, NotFoundError
 from kaname.core.waveform import Waveform
 from kaname.evaluate.noise import quiet_before
-from kaname.formats.labelled import LabelledRecord, LabelledSet, random_window, shifted
+from kaname.evaluate.splits import split_by_day, split_by_event
+from kaname.formats.labelled import LabelledRecord, LabelledSet, random_window, shifted, time_of
 from kaname.learn.simulate.labelled import SimulatedSet
-from kaname.learn.train.split import split_by_day, split_by_time, time_of
 
 Split = Literal["all", "train", "validation", "test"]
 SplitBy = Literal["event", "day", "name"]
@@ -42,7 +42,7 @@ def parts(records: Sequence[LabelledRecord], by: SplitBy) -> list[str]:
         digest = [int(hashlib.sha256(r.event.encode()).hexdigest()[:8], 16) for r in records]
         own: Sequence[str] = ["test" if d % 2 else "train" for d in digest]
     else:
-        own = (split_by_time if by == "event" else split_by_day)([time_of(r) for r in records])
+        own = (split_by_event if by == "event" else split_by_day)([time_of(r) for r in records])
     return [_stated(r.split) or part for r, part in zip(records, own)]
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -240,6 +241,20 @@ def _sfile_event(
         wave = max(align(blocks), key=lambda b: (b.n_channel, b.n_sample))
         labels = {phase: tuple(times) for phase, times in found.items()}
         yield LabelledRecord(source, f"{path.name} {sensor}", key, wave, labels)
+
+
+def time_of(record: LabelledRecord) -> np.datetime64:
+    """Return the time of a record: its own, or where the set gives none, that in its name."""
+    if record.wave.start != EPOCH:
+        return record.wave.start
+    found = re.search(r"(?<!\d)(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)\d*", record.name)
+    if found is None:
+        return record.wave.start
+    year, month, day, hour, minute, second = found.groups()
+    try:
+        return np.datetime64(f"{year}-{month}-{day}T{hour}:{minute}:{second}", "ns")
+    except ValueError:  # Fourteen digits that are no date.
+        return record.wave.start
 
 
 def shifted(record: LabelledRecord, seconds: float) -> LabelledRecord:

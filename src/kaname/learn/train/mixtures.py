@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
 from kaname.core.errors import NotFoundError
-from kaname.learn.train.split import part_of, split_by_time
+from kaname.evaluate.splits import Part, part_of, split_by_event
 
 Array = NDArray[np.float64]
-Part = Literal["train", "validation", "test"]
 
 RATE_HZ = 100.0
 GUARD = 100
@@ -64,7 +62,7 @@ def read_records(folders: Iterable[Path]) -> list[Record]:
     """Read the records of folders, with their parts.
 
     Events are told apart by the time in the file's name; all records of an event, of whichever folder, are in
-    one part (`kaname.learn.train.split`); an eighth of the days that are not for the test are for validation.
+    one part (`kaname.evaluate.splits`); an eighth of the days that are not for the test are for validation.
 
     Raises
     ------
@@ -80,7 +78,7 @@ def read_records(folders: Iterable[Path]) -> list[Record]:
             paths = [(Path(folder) / table.stem / row["fname"], row) for row in csv.DictReader(file)]
         rows += [(path, row) for path, row in paths if path.is_file()]
     times = [time_in(path.stem) for path, _ in rows]
-    held = [side == "test" for side in split_by_time(times)]
+    held = [side == "test" for side in split_by_event(times)]
     out: list[Record] = []
     for (path, row), time, test in zip(rows, times, held):
         # By the day: it never parts an event from its neighbours, bar those over midnight.

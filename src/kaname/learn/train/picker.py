@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from kaname.core.config import Settings
 from kaname.core.errors import InputError
 from kaname.core.waveform import Waveform
-from kaname.formats.labelled import LabelledRecord, LabelledSet, shifted
+from kaname.evaluate.splits import SAME_EVENT_S, Part, split_by_day, split_by_event
+from kaname.formats.labelled import LabelledRecord, LabelledSet, shifted, time_of
 from kaname.learn.engine.condition import RATE_HZ, condition
 from kaname.learn.engine.windows import slots
 from kaname.learn.networks.export import export_picker
@@ -30,7 +31,6 @@ from kaname.learn.simulate.records import Bank, simulate
 from kaname.learn.train.calibrate import calibrate, find
 from kaname.learn.train.loop import Schedule
 from kaname.learn.train.loop import train as fit
-from kaname.learn.train.split import SAME_EVENT_S, Part, split_by_day, split_by_time, time_of
 
 Array = NDArray[np.float32]
 
@@ -220,7 +220,7 @@ def read(config: WindowsConfig) -> list[Labelled]:
     every = [(source, r) for source in config.sets for r in LabelledSet(source.root).records()]
     # What is held out follows from the sets that may be held out alone, whatever else is trained on.
     dated = [(i, time_of(r)) for i, (c, r) in enumerate(every) if c.split == "event" and not c.train_only]
-    part: dict[int, Part] = dict(zip([i for i, _ in dated], split_by_time([t for _, t in dated])))
+    part: dict[int, Part] = dict(zip([i for i, _ in dated], split_by_event([t for _, t in dated])))
     held = np.array([t for i, t in dated if part[i] != "train"], "datetime64[ns]")
     out = []
     for i, (source, record) in enumerate(every):

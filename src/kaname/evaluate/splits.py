@@ -1,0 +1,215 @@
+"""Who may be trained on: records are kept apart by event, station or time, and an auditor looks for leaks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from kaname.core.errors import InputError
+from kaname.core.geo import distance_azimuth
+from kaname.core.tables import Column, Schema, table
+
+Part = Literal["train", "validation", "test"]
+SplitBy = Literal["event", "station", "time", "day"]
+
+TEST_SHARE = 0.3
+VALIDATION_SHARE = 0.1
+SAME_EVENT_S = 120.0
+"""Records that begin so close to one another may be of one earthquake."""
+SAME_SITE_KM = 1.0
+"""Sensors closer than this record the same ground, whatever their codes (borehole and surface)."""
+
+LEAKS = Schema(
+    "leaks",
+    "What two parts of a split share, and whether that split must not share it.",
+    (
+        Column("kind", "string", "what is shared", required=True),
+        Column("forbidden", "bool", "whether this kind of split must not share it", required=True),
+        Column("n", "int", "how many are shared", required=True, low=0),
+        Column("n_total", "int", "of how many", required=True, low=0),
+        Column("detail", "string", "an example"),
+    ),
+)
+
+
+def split_by_event(times: Sequence[np.datetime64], *, apart_s: float = SAME_EVENT_S) -> list[Part]:
+    """Return the part each record belongs to; records of about the same time are never parted.
+
+    Parameters
+    ----------
+    times
+        Time of each record, UTC; a chain of times each less than `apart_s` from the next is one event.
+        Which part it belongs to follows from the first of them alone.
+    apart_s
+        See above [s]; with windows longer than this, their length, or windows of two parts overlap.
+    """
+    values = np.asarray(times, "datetime64[ms]")
+    out: list[Part] = ["train"] * len(values)
+    for chain in _chains(values, apart_s):
+        part = part_of(str(values[chain[0]].astype("datetime64[s]")))
+        for i in chain:
+            out[i] = part
+    return out
+
+
+def split_by_day(times: Sequence[np.datetime64]) -> list[Part]:
+    """Return the part each record belongs to; whole days (UTC) are held out."""
+    return [part_of(str(t.astype("datetime64[D]"))) for t in times]
+
+
+def split_by_period(times: Sequence[np.datetime64], *, apart_s: float = SAME_EVENT_S) -> list[Part]:
+    """Return the part each record belongs to: the first 60 % train, the next 10 % validation, the rest test.
+
+    Parameters
+    ----------
+    times, apart_s
+        As `split_by_event`: a chain of close records stays together, so that parts do not touch.
+    """
+    values = np.asarray(times, "datetime64[ms]")
+    out: list[Part] = ["train"] * len(values)
+    done = 0
+    for chain in _chains(values, apart_s):
+        share = done / len(values)
+        part: Part = "train"
+        if share >= 1 - TEST_SHARE:
+            part = "test"
+        elif share >= 1 - TEST_SHARE - VALIDATION_SHARE:
+            part = "validation"
+        for i in chain:
+            out[i] = part
+        done += len(chain)
+    return out
+
+
+def _chains(values: NDArray[np.datetime64], apart_s: float) -> list[NDArray[np.intp]]:
+    """Return the indices of each chain of close times, chains and indices in order of time."""
+    if not len(values):
+        return []
+    order = np.argsort(values, kind="stable")
+    apart = np.diff(values[order]) / np.timedelta64(1, "s") > apart_s
+    return np.split(order, np.flatnonzero(apart) + 1)
+
+
+def split_by_station(
+    stations: Sequence[str], latitude: ArrayLike | None = None, longitude: ArrayLike | None = None
+) -> list[Part]:
+    """Return the part each record belongs to; all records of one site are in one part.
+
+    Parameters
+    ----------
+    stations
+        ``NET.STA`` of each record.
+    latitude, longitude
+        Of each record [degrees]: stations less than `SAME_SITE_KM` apart, or chained by such, are one site.
+        Which part it belongs to follows from the first of its codes in the alphabet.
+
+    Raises
+    ------
+    InputError
+        When there are not as many coordinates as stations.
+    """
+    site = {name: name for name in sorted(set(stations))}
+    if latitude is not None and longitude is not None:
+        lat, lon = np.asarray(latitude, float), np.asarray(longitude, float)
+        if not len(lat) == len(lon) == len(stations):
+            raise InputError(f"{len(stations)} stations but {len(lat)} latitudes and {len(lon)} longitudes")
+        where = {name: (lat[i], lon[i]) for i, name in reversed(list(enumerate(stations)))}
+        names = [name for name in site if np.isfinite(where[name]).all()]
+        places = np.array([where[name] for name in names]).reshape(-1, 2)
+        for i, name in enumerate(names):
+            far_km, _ = distance_azimuth(*places[i], *places.T)
+            for j in np.flatnonzero(far_km < SAME_SITE_KM):
+                old, new = sorted((site[names[j]], site[name]), reverse=True)
+                if old != new:
+                    site = {n: new if s == old else s for n, s in site.items()}
+    return [part_of(site[name]) for name in stations]
+
+
+def part_of(key: str, *, share: float = TEST_SHARE) -> Part:
+    """Return the part a key belongs to, by its SHA-256: ``share`` of them test, one in ten validation."""
+    draw = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+    if draw < share:
+        return "test"
+    return "validation" if draw < share + VALIDATION_SHARE else "train"
+
+
+def audit(records: pd.DataFrame, by: SplitBy) -> pd.DataFrame:
+    """Look for what one part of a split knows of another.
+
+    Parameters
+    ----------
+    records
+        A row per record: ``part``, ``event`` (empty: none), ``time`` (of the event, or of the record where
+        there is none), ``station``, ``start`` and ``end`` of the samples, and ``digest`` (of the samples;
+        records with the same have the same samples).
+    by
+        What the split promises to keep apart. Parts of a split by station share events, and the other way
+        round; that is reported, not forbidden. Samples are never to be shared.
+
+    Returns
+    -------
+    DataFrame
+        `LEAKS`, a row per kind; ``n`` counts what stands in more than one part.
+    """
+    if by not in get_args(SplitBy):
+        raise InputError(f"unknown split {by!r}; expected one of {', '.join(get_args(SplitBy))}")
+    times = by in ("event", "time", "day")
+    with_event = records[records["event"] != ""]
+    rows = [
+        _shared(with_event, "event", "the same event", forbidden=times),
+        _close(with_event, forbidden=by in ("event", "time")),
+        _shared(records, "station", "the same station", forbidden=by == "station"),
+        _overlapping(records),
+        _shared(records, "digest", "the same samples, copied", forbidden=True),
+        _order(records, forbidden=by == "time"),
+    ]
+    return table(rows, LEAKS)
+
+
+def _leak(kind: str, forbidden: bool, n: int, n_total: int, detail: str = "") -> dict[str, Any]:
+    return {"kind": kind, "forbidden": forbidden, "n": n, "n_total": n_total, "detail": detail if n else ""}
+
+
+def _shared(records: pd.DataFrame, column: str, kind: str, *, forbidden: bool) -> dict[str, Any]:
+    n_part = records.groupby(column)["part"].nunique()
+    torn = n_part.index[n_part > 1]
+    return _leak(kind, forbidden, len(torn), len(n_part), str(torn[0]) if len(torn) else "")
+
+
+def _close(records: pd.DataFrame, *, forbidden: bool) -> dict[str, Any]:
+    """Two names of one earthquake: neighbours in time that stand in different parts."""
+    events = records.sort_values("time").drop_duplicates(["event", "part"])
+    time, part, name = (events[c].to_numpy() for c in ("time", "part", "event"))
+    gap_s = np.diff(time) / np.timedelta64(1, "s")
+    torn = np.flatnonzero((gap_s <= SAME_EVENT_S) & (part[1:] != part[:-1]) & (name[1:] != name[:-1]))
+    detail = f"{name[torn[0]]} and {name[torn[0] + 1]}, {gap_s[torn[0]]:.0f} s apart" if len(torn) else ""
+    kind = f"events within {SAME_EVENT_S:g} s that may be one"
+    return _leak(kind, forbidden, len(torn), events["event"].nunique(), detail)
+
+
+def _overlapping(records: pd.DataFrame) -> dict[str, Any]:
+    n, detail = 0, ""
+    for station, own in records.groupby("station"):
+        own = own.sort_values("start")
+        start, end, part = (own[c].to_numpy() for c in ("start", "end", "part"))
+        for name in np.unique(part):
+            # The latest end so far of the records of every other part.
+            others = np.where(part != name, end, np.datetime64("1678-01-01", "ns"))
+            reach = np.concatenate([[np.datetime64("1678-01-01", "ns")], np.maximum.accumulate(others)[:-1]])
+            torn = np.flatnonzero((part == name) & (start < reach))
+            n += len(torn)
+            if len(torn) and not detail:
+                detail = f"{station} at {start[torn[0]]}"
+    return _leak("the same samples, in windows that overlap", True, n, len(records), detail)
+
+
+def _order(records: pd.DataFrame, *, forbidden: bool) -> dict[str, Any]:
+    held = records.loc[records["part"] != "train", "start"].min()
+    late = records[(records["part"] == "train") & (records["end"] > held)]
+    detail = f"trained on {late['end'].max()}, held out from {held}" if len(late) else ""
+    return _leak("training records later than held-out ones", forbidden, len(late), len(records), detail)
