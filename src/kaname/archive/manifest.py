@@ -109,7 +109,7 @@ class Manifest:
         FormatError
             When it is damaged.
         """
-        path = root / STATE / _NAME
+        path = manifest_path(root)
         try:
             return cls.parse(path.read_bytes(), path)
         except (FileNotFoundError, NotADirectoryError):
@@ -125,7 +125,7 @@ class Manifest:
         StorageError
             When the disk refuses.
         """
-        path = root / STATE / _NAME
+        path = manifest_path(root)
         partial = path.with_name(f"{_NAME}{PARTIAL_SUFFIX}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,6 +137,11 @@ class Manifest:
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def manifest_path(root: Path) -> Path:
+    """Return where an archive keeps its manifest."""
+    return root / STATE / _NAME
 
 
 def _entry(line: str) -> Entry:
