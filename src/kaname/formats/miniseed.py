@@ -207,17 +207,19 @@ def _encode(samples: np.ndarray, encoding: Encoding | None, identifier: str) -> 
         )
     with np.errstate(over="ignore"):  # refused below
         native = np.ascontiguousarray(samples, dtype=dtype)
-    same = (native == samples) | (native != native)
-    if not same.all():
-        raise InputError(
-            f"{identifier}: sample {samples[np.argmin(same)]} does not fit the encoding {encoding}; "
-            f"choose a wider one"
-        )
+    if native.dtype != samples.dtype:
+        same = (native == samples) | (native != native)
+        if not same.all():
+            raise InputError(
+                f"{identifier}: sample {samples[np.argmin(same)]} does not fit the encoding {encoding}; "
+                f"choose a wider one"
+            )
     if encoding == "int16" and (np.abs(native.astype(np.int64)) > 32767).any():
         raise InputError(f"{identifier}: samples beyond 16 bits do not fit the encoding int16")
     return _ENCODINGS[encoding], kind, native
 
 
 def _fits_steim2(samples: np.ndarray) -> bool:
-    steps = np.abs(np.diff(samples.astype(np.int64)))
-    return not steps.size or int(steps.max()) < _STEIM2_LIMIT
+    if int(samples.max()) - int(samples.min()) < _STEIM2_LIMIT:
+        return True
+    return int(np.abs(np.diff(samples.astype(np.int64))).max()) < _STEIM2_LIMIT
