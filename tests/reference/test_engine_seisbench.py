@@ -59,16 +59,3 @@ def test_a_long_window_gives_the_curves_of_the_same_network(model, tmp_path: Pat
         truth = model(torch.from_numpy(x), logits=True).numpy()
     assert np.abs(session(x) - truth).max() < 1e-4
     assert not model.training
-
-
-def test_an_int8_copy_is_near_and_keeps_the_card(model, tmp_path: Path) -> None:
-    from kaname.learn.networks.export import to_int8
-
-    network = exported(model, tmp_path / "own.onnx", long=False)
-    rng = np.random.default_rng(0)
-    windows = [rng.standard_normal((3, 3001)).astype(np.float32) for _ in range(4)]
-    path = to_int8(tmp_path / "own.onnx", tmp_path / "own-int8.onnx", windows)
-    copy = PickingNetwork(open_session(str(path), PickerCard))
-    assert copy.card == network.card
-    a, b = network.session(windows[0][np.newaxis]), copy.session(windows[0][np.newaxis])
-    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.98

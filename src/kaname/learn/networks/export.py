@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kaname.core.errors import InputError
@@ -126,71 +124,6 @@ def export_seisbench(
     network = FoldedPhaseNet(model.eval())
     model.train(training)
     return export(network, example, Path(path), values, any_length=False)
-
-
-def to_int8(path: str | Path, out: str | Path, windows: Iterable[NDArray[np.float32]]) -> Path:
-    """Write an 8-bit copy of a model: weights per channel, activations by what real windows make of them.
-
-    Parameters
-    ----------
-    path
-        Model to read.
-    out
-        File to write.
-    windows
-        Inputs of the model, shape (n_channel, n) each, from which the ranges of the activations are taken;
-        a few dozen that hold earthquakes and noise.
-    """
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    model = onnx.load(str(path))
-    name = model.graph.input[0].name
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self._left = iter(windows)
-
-        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-            window = next(self._left, None)
-            return None if window is None else {name: np.asarray(window, np.float32)[np.newaxis]}
-
-    target = Path(out)
-    prepared = target.with_suffix(".prepared.onnx")
-    try:
-        quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
-        first, last = _ends(onnx.load(str(prepared)))
-        quantize_static(
-            str(prepared),
-            str(target),
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.Percentile,
-            nodes_to_exclude=[first, last],
-            extra_options={"CalibPercentile": 99.999},
-        )
-    finally:
-        prepared.unlink(missing_ok=True)
-    written = onnx.load(str(target))
-    del written.metadata_props[:]
-    written.metadata_props.extend(model.metadata_props)
-    onnx.save(written, str(target))
-    return target
-
-
-def _ends(model: onnx.ModelProto) -> tuple[str, str]:
-    """Names of the first and the last convolution: what comes in and what goes out keeps its precision."""
-    names = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    return names[0], names[-1]
 
 
 class _Answer(nn.Module):

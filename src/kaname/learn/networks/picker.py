@@ -89,7 +89,7 @@ class PickerNetwork(nn.Module):
                 x = torch.relu(self.down[i](x))
         for i in range(len(finer) - 1, -1, -1):
             x = self.decode[i](interpolate(self.up[i](x), scale_factor=(1, SCALE), mode="nearest") + finer[i])
-        return self.head(x)[:, :, 0]
+        return self.head(x).squeeze(2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of P, S and noise, shape (batch, 3, n), of a conditioned record (batch, 6, n)."""
