@@ -21,7 +21,6 @@ REAL = [
     "gse2/tests/data/loc_RNON20040609200559.z",
     "gcf/tests/data/20160603_1910n.gcf",
     "seisan/tests/data/2005-07-23-1452-04S.CER___030",
-    "win/tests/data/10030302.00",
     "nied/tests/data/test.knet",
     "css/tests/data/test_css.wfdisc",
     "ascii/tests/data/tspair.ascii.gz",
@@ -136,8 +135,12 @@ def test_rates_of_32_bit_intervals_are_whole() -> None:
 
 
 def test_nameless_traces_are_told_apart_only_when_they_must(tmp_path) -> None:
-    apart = read_waveforms(IO / "win/tests/data/10030302.00")
-    assert [b.ids[0] for b in apart.blocks] == ["...a100", "...a101"]
+    path = tmp_path / "apart.slist"
+    samples = np.arange(200, dtype="int32")
+    traces = [Trace(samples, {"channel": c, "starttime": 1e9}) for c in ("SHE", "SHZ")]
+    Stream(traces).write(str(path), "SLIST")
+    apart = read_waveforms(path)
+    assert [b.ids[0] for b in apart.blocks] == ["...SHE", "...SHZ"]
     numbered = read_waveforms(IO / "sh/tests/data/101.QHD")
     assert [b.ids[0] for b in numbered.blocks[:2]] == [".0001..", ".0002.."]
     assert "state no station" in numbered.failures[0]["message"]

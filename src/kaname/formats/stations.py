@@ -1,8 +1,8 @@
 """Where the sensors stood: one table, and the responses where a source states them.
 
 Read: StationXML, dataless SEED, SeisComP inventories and whatever else ObsPy reads as an inventory, FDSN
-station text, CSV and Parquet with the ``stations`` schema, SEISAN ``STATION0.HYP``, and RESP files
-(responses only).
+station text, CSV and Parquet with the ``stations`` schema, SEISAN ``STATION0.HYP``, channel tables of the WIN
+system (``.ch``), and RESP files (responses only).
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from kaname.core.tables import STATIONS, read_table, sift, table
 from kaname.core.time import as_time
 from kaname.formats import seisan
 from kaname.formats.foreign import foreign, plugin, recognise
+from kaname.formats.win_channels import is_channel_table, read_channel_table
+from kaname.formats.win_response import inventory_failures, to_inventory
 
 SAME_SITE_M = 100.0
 """Entries of one station that lie closer than this are the same site, written with different precision."""
@@ -184,12 +186,17 @@ def _read(path: Path, failures: list[dict[str, Any]]) -> tuple[list[dict[str, An
             _fail(failures, path, "Warning", f"ObsPy ({form}) warns: {message}")
         # RESP states no coordinates; ObsPy fills in 0 degrees and 123456 m.
         return ([] if form == "RESP" else list(_inventory_rows(inventory))), inventory
+    if is_channel_table(path):
+        channels = read_channel_table(path)
+        inventory = to_inventory(channels)
+        failures += channels.failures + inventory_failures(channels)
+        return list(_inventory_rows(inventory)), inventory
     text = path.read_text(encoding="utf-8", errors="replace")
     rows, refused = seisan.station_rows(text)
     if not rows:
         raise FormatError(
             f"{path} is no station list; expected StationXML, FDSN station text, CSV or Parquet with the "
-            "stations schema (.csv, .parquet), SEISAN STATION0.HYP, dataless SEED or RESP"
+            "stations schema (.csv, .parquet), SEISAN STATION0.HYP, WIN channel table, dataless SEED or RESP"
         )
     for line, reason in refused:
         _fail(failures, f"{path} line {line}", "FormatError", reason)
