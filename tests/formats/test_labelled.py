@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
-from kaname.core.errors import FormatError, InputError, MissingDependencyError, NotFoundError
+from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.core.time import as_time
 from kaname.formats.labelled import EPOCH, LabelledSet, random_window, shifted
+from kaname.formats.seisbench_data import traces, write_traces
 
 
 def write_npz(root: Path, n: int = 3) -> Path:
@@ -78,7 +80,6 @@ def test_cut_drops_labels_outside_and_shifted_moves_them(tmp_path: Path) -> None
 
 
 def write_seisbench(root: Path, chunk: str = "") -> None:
-    h5py = pytest.importorskip("h5py")
     root.mkdir(exist_ok=True)
     data = np.arange(2 * 3 * 400, dtype=float).reshape(2, 3, 400)
     data[1, 2] = 0
@@ -116,18 +117,37 @@ def test_seisbench(tmp_path: Path, chunk: str) -> None:
 
 
 def test_seisbench_chile(shared_data: Path) -> None:
-    pytest.importorskip("h5py")
     records = list(LabelledSet(shared_data / "magnitude/chile_seisbench_dummy").records())
     assert len(records) == 100 and all(not r.labels for r in records)
     assert records[0].wave.start == as_time("2007-01-01T01:42:45.08")
     assert records[0].wave.sampling_rate == 20 and records[0].wave.ids[0] == "CX.PB01..BHZ"
 
 
-def test_seisbench_without_h5py_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "metadata.csv").write_text("trace_name\n")
-    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    with pytest.raises(MissingDependencyError, match="pip install h5py"):
-        list(LabelledSet(tmp_path).records())
+def test_a_seisbench_set_without_traces_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no trace"):
+        write_traces(tmp_path, [])
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FormatError, match=r"metadata\.csv"):
+        next(traces(tmp_path))
+
+
+def test_chile_written_again_is_the_same(shared_data: Path, tmp_path: Path) -> None:
+    """Every column as text, every sample, and the layout that SeisBench has."""
+    root = shared_data / "magnitude/chile_seisbench_dummy"
+    write_traces(tmp_path, traces(root), {"sampling_rate": 20})
+    before, after = list(traces(root)), list(traces(tmp_path))
+    assert len(before) == len(after) == 100
+    for (one, data), (other, again) in zip(before, after, strict=True):
+        assert {k: v for k, v in one.items() if k != "trace_name"} == {
+            k: v for k, v in other.items() if k != "trace_name"
+        }
+        assert data.dtype == again.dtype
+        np.testing.assert_array_equal(data, again)
+    with h5py.File(tmp_path / "waveforms.hdf5") as file:
+        assert file["data_format/component_order"][()] == b"ZNE"
+        assert file["data_format/dimension_order"][()] == b"CW"
+        assert file["data/bucket0"].shape == (100, 3, 1200)
+    assert after[7][0]["trace_name"] == "bucket0$7,:3,:1200"
 
 
 def test_sfiles(shared_data: Path) -> None:
