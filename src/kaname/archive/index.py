@@ -34,6 +34,7 @@ SPAN_DTYPE = np.dtype(
         ("n_sample", "i8"),
         ("n_record", "i8"),
         ("checksum", "i8"),  # CRC-32 of the file
+        ("updated", "i8"),  # modification time of the file, ns since 1970
     ]
 )
 _CLOCK_RANGE = 2**63 - 1
@@ -296,7 +297,7 @@ class Index:
     def spans(self, channel: int, start: int | None, end: int | None) -> NDArray[Any]:
         """Return the sections of a channel in a window, by start [ns], with `SPAN_DTYPE`."""
         rows = self._all(
-            "SELECT s.start, s.following, s.rate, s.n_sample, s.n_record, f.checksum FROM sections s"
+            "SELECT s.start, s.following, s.rate, s.n_sample, s.n_record, f.checksum, f.mtime_ns FROM sections s"
             " JOIN channels c ON c.id = s.channel JOIN files f ON f.id = s.file"
             " WHERE s.channel = ? AND s.start < ? AND s.start >= ? - c.longest AND s.following > ?"
             " ORDER BY s.start, s.following",

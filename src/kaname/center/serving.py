@@ -1,0 +1,116 @@
+"""Run a data centre: worker processes on one port, and the index kept up to date."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.supervisors import Multiprocess
+
+from kaname.archive.store import Archive
+from kaname.center.app import Center
+from kaname.center.holdings import Holdings
+from kaname.center.settings import Settings
+from kaname.core.errors import KanameError, StorageError
+
+log = logging.getLogger("kaname.center")
+
+
+def application(
+    archive: Path, stations: Sequence[Path], events: Sequence[Path], settings: Settings, secret: bytes
+) -> Starlette:
+    """Return the application of one worker process."""
+    holdings = Holdings(archive, stations=stations, events=events, settings=settings)
+    return Center(holdings, secret=secret).application()
+
+
+def bind(host: str, port: int) -> Any:
+    """Return a listening socket.
+
+    Raises
+    ------
+    StorageError
+        When the address is taken or not allowed.
+    """
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+    except OSError as error:
+        made.close()
+        raise StorageError(f"cannot listen at {host}:{port}: {error.strerror or error}") from error
+    made.set_inheritable(True)
+    return made
+
+
+def run(
+    archive: Path,
+    listening: Any,
+    *,
+    stations: Sequence[Path] = (),
+    events: Sequence[Path] = (),
+    settings: Settings | None = None,
+    workers: int = 1,
+) -> None:
+    """Serve until the process is told to stop.
+
+    Parameters
+    ----------
+    archive
+        Folder of the archive.
+    listening
+        Socket from `bind`.
+    stations, events
+        Files of stations and of events.
+    settings
+        Names and limits.
+    workers
+        Processes that answer.
+    """
+    settings = settings or Settings()
+    make = partial(application, archive, tuple(stations), tuple(events), settings, secrets.token_bytes(32))
+    config = uvicorn.Config(
+        make,
+        factory=True,
+        workers=workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=5,
+    )
+    stop = threading.Event()
+    keeper = threading.Thread(target=keep_index, args=(archive, settings.refresh_s, stop), daemon=True)
+    if settings.refresh_s:
+        keeper.start()
+    try:
+        server = uvicorn.Server(config)
+        if workers > 1:
+            Multiprocess(config, sockets=[listening]).run()
+        else:
+            server.run(sockets=[listening])
+    finally:
+        stop.set()
+        if keeper.is_alive():
+            keeper.join(timeout=5)
+
+
+def keep_index(archive: Path, period_s: float, stop: threading.Event) -> None:
+    """Bring the index up to date again and again until told to stop; failures are logged."""
+    with Archive(archive) as own:
+        while not stop.wait(period_s):
+            try:
+                for row in own.index(wait_s=1.0).failures:
+                    log.warning("%s: %s", row["subject"], row["message"])
+            except KanameError as error:
+                log.error("the index could not be brought up to date: %s", error)
