@@ -61,7 +61,7 @@ def hashes() -> None:
             both, _ = timed(lambda: list(pool.map(hashed, [name] * 2, [data] * 2)))  # noqa: B023
         speeds = [len(data) / seconds / 1e6 for seconds in (alone, cpu, both / 2)]
         print(
-            f"  {name:9s} {speeds[0]:6.0f} MB/s, {speeds[1]:6.0f} MB per CPU second; two threads {speeds[2]:.0f}"
+            f"  {name:9s} {speeds[0]:6.0f} MB/s, {speeds[1]:6.0f} MB per CPU second; in two {speeds[2]:.0f}"
         )
 
 

@@ -1,38 +1,25 @@
-"""Keep continuous data: add, index, list, check and read."""
+"""Keep continuous data: add, index, list, check, read, copy and protect."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
+from kaname.cli._archive import End, Failures, Ids, Json, Root, Start, finish, print_table
+from kaname.cli._archive_access import access
+from kaname.cli._archive_access import app as user_app
+from kaname.cli._archive_copy import manifest, mirror
 from kaname.core.errors import ExitCode, InputError, KanameError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from kaname.core.waveform import Waveform
 
-app = typer.Typer(no_args_is_help=True, help="Keep continuous data: add, index, list, check and read.")
-
-_SHOWN = 20
-
-Root = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="Folder of the archive.")]
-Ids = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[ID]...", help="NET.STA.LOC.CHA; * and ? stand for letters. All when none is given."
-    ),
-]
-Start = Annotated[str | None, typer.Option("--start", help="First time, UTC, ISO 8601.")]
-End = Annotated[str | None, typer.Option("--end", help="First time no longer wanted, UTC.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Failures = Annotated[
-    Path | None, typer.Option("--failures", metavar="FILE", help="Write the failures table (Parquet) here.")
-]
+app = typer.Typer(
+    no_args_is_help=True, help="Keep continuous data: add, index, list, check, read, copy and protect."
+)
 
 
 @app.command()
@@ -69,7 +56,7 @@ def add(
         f"{report.n_file} files read, {report.n_stored} samples stored in {len(report.day_files)} day files, "
         f"{report.n_known} samples of times already there"
     )
-    _finish(summary, text, report.failures, as_json, failures, nothing=report.n_file == 0)
+    finish(summary, text, report.failures, as_json, failures, nothing=report.n_file == 0)
 
 
 @app.command()
@@ -97,7 +84,7 @@ def index(
         f"{report.n_file} files, {report.n_scanned} read ({report.n_record} records, {report.n_appended} "
         f"files had grown), {report.n_removed} gone, {len(report.skipped)} are no miniSEED"
     )
-    _finish(summary, text, report.failures, as_json, failures)
+    finish(summary, text, report.failures, as_json, failures)
 
 
 @app.command()
@@ -118,7 +105,7 @@ def ls(
     with Archive(root) as archive:
         what = archive.gaps if gaps else archive.overlaps if overlaps else archive.ls
         frame = what(ids or "*", start=start, end=end)
-    _print_table(frame, as_json)
+    print_table(frame, as_json)
 
 
 @app.command()
@@ -135,7 +122,7 @@ def check(
     with Archive(root) as archive:
         rows = archive.check(deep=deep, progress=progress)
     if rows or as_json:
-        _print_table(table(rows, FAILURES)[["subject", "error", "message"]], as_json)
+        print_table(table(rows, FAILURES)[["subject", "error", "message"]], as_json)
     else:
         typer.echo("nothing is wrong")
     if rows:
@@ -183,7 +170,7 @@ def read(
     ]
     text = "\n".join(lines) if blocks else "no data"
     summary = {"blocks": blocks, "out": None if out is None or not blocks else str(out)}
-    _finish(summary, text, found.failures, as_json, failures, nothing=not blocks and bool(found.failures))
+    finish(summary, text, found.failures, as_json, failures, nothing=not blocks and bool(found.failures))
 
 
 def _number(value: np.generic) -> float | None:
@@ -212,50 +199,7 @@ def _write(blocks: list[Waveform], path: Path, format: str) -> None:
         raise KanameError(f"ObsPy cannot write {path} as {format}: {error}") from error
 
 
-def _finish(
-    summary: dict[str, Any],
-    text: str,
-    rows: list[dict[str, Any]],
-    as_json: bool,
-    out: Path | None,
-    *,
-    nothing: bool = False,
-) -> None:
-    """Print a result and its failures; end with 3 when there are any, with 1 when nothing could be done."""
-    if out is not None or (rows and as_json):
-        from kaname.core.tables import FAILURES, table, write_table
-
-        frame = table(rows, FAILURES)
-        if out is not None:
-            write_table(frame, out, FAILURES)
-        rows_json = _records(frame)
-    else:
-        rows_json = []
-    if as_json:
-        typer.echo(json.dumps({**summary, "failures": rows_json}, indent=2, default=str))
-    else:
-        typer.echo(text)
-        for row in rows[:_SHOWN]:
-            typer.echo(f"{row['subject']}: {row['error']}: {row['message']}", err=True)
-        if len(rows) > _SHOWN:
-            typer.echo(
-                f"and {len(rows) - _SHOWN} more failures; --json or --failures FILE shows all", err=True
-            )
-    if rows:
-        raise typer.Exit(ExitCode.ERROR if nothing else ExitCode.PARTIAL)
-
-
-def _print_table(frame: pd.DataFrame, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(_records(frame), indent=2))
-    elif len(frame):
-        typer.echo(frame.to_string(index=False, na_rep=""))
-    else:
-        typer.echo("nothing")
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    text: list[dict[str, Any]] = json.loads(
-        frame.to_json(orient="records", date_format="iso", date_unit="ns")
-    )
-    return text
+app.command()(manifest)
+app.command()(mirror)
+app.command()(access)
+app.add_typer(user_app, name="user")
