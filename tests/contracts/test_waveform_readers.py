@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import win_files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from knet_files import knet, tar
@@ -89,6 +90,34 @@ def _knet_files(stream: Stream) -> dict[str, bytes]:
     }
 
 
+def _win(wide: bool) -> Stream:
+    """Two channels of whole seconds, one of them with a missing second; what no table names."""
+    network = "0101" if wide else ""
+    traces = [_trace("HY1", offset, n, "int32") for offset, n in ((0, 600), (0, 300), (400, 300))]
+    for trace, station in zip(traces, ("1A2B", "F00D", "F00D")):
+        trace.stats.update({"network": network, "station": station})
+        trace.stats.starttime = UTCDateTime(ns=trace.stats.starttime.ns // NS_PER_S * NS_PER_S)
+    return Stream(traces)
+
+
+def _win_file(stream: Stream, wide: bool) -> bytes:
+    seconds: dict[datetime, list[bytes]] = {}
+    for trace in stream:
+        for at in range(0, len(trace), 100):
+            time = (trace.stats.starttime + at / 100 + 9 * 3600).datetime
+            block = win_files.channel(
+                int(trace.stats.station, 16),
+                trace.data[at : at + 100].tolist(),
+                network=0x0101 if wide else None,
+            )
+            seconds.setdefault(time, []).append(block)
+    blocks = [win_files.Second(time, channels) for time, channels in sorted(seconds.items())]
+    return win_files.win32(blocks) if wide else win_files.win(blocks)
+
+
+UNRECOGNISABLE = {"win-tilt"}
+"""Readers of variants that nothing in the bytes tells apart; they are named."""
+
 WRITERS: dict[str, dict[str, tuple[Stream, Callable[[Stream, str], None]]]] = {
     "miniseed": {
         f"{encoding} {n_byte}": (
@@ -120,6 +149,9 @@ WRITERS: dict[str, dict[str, tuple[Stream, Callable[[Stream, str], None]]]] = {
         "little": (_single("float32"), lambda s, p: s.write(p, "SAC", byteorder="<")),
         "big": (_single("float32"), lambda s, p: s.write(p, "SAC", byteorder=">")),
     },
+    "win": {"WIN": (_win(False), lambda s, p: Path(p).write_bytes(_win_file(s, False)))},
+    "win32": {"WIN32": (_win(True), lambda s, p: Path(p).write_bytes(_win_file(s, True)))},
+    "win-tilt": {"WIN": (_win(False), lambda s, p: Path(p).write_bytes(_win_file(s, False)))},
     "obspy": {
         "SLIST": (_gappy("int64"), lambda s, p: s.write(p, "SLIST")),
         "SLIST float": (_gappy("float64"), lambda s, p: s.write(p, "SLIST")),
@@ -173,6 +205,9 @@ class TestGoodFile:
     def test_is_recognised_by_its_own_reader_first(self, written, name, case) -> None:
         path = written[name, case]
         head = path.read_bytes()[:HEAD_BYTES]
+        if name in UNRECOGNISABLE:
+            assert not readers()[name].sniff(head, path)
+            return
         assert next(n for n, reader in readers().items() if reader.sniff(head, path)) == name
 
     def test_gives_the_samples_where_they_belong_and_joins_nothing(self, written, name, case) -> None:
