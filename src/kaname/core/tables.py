@@ -184,6 +184,51 @@ ARRIVALS = Schema(
     key=("event_id", "pick_id"),
 )
 
+DISPLACEMENTS = Schema(
+    "displacements",
+    "Where the ground has moved to, by GNSS (east, north, up) or by radar (line of sight).",
+    (
+        *_NSLC,
+        Column("time", "time", "middle of the time the position stands for, UTC", required=True),
+        Column("reference_time", "time", "epoch of zero; missing: a reference position"),
+        _LATITUDE,
+        _LONGITUDE,
+        Column("height_m", "float", "height above the ellipsoid", "m"),
+        Column("east_mm", "float", "displacement to the east", "mm"),
+        Column("north_mm", "float", "displacement to the north", "mm"),
+        Column("up_mm", "float", "displacement upwards", "mm"),
+        Column("east_uncertainty_mm", "float", "one standard deviation", "mm", low=0),
+        Column("north_uncertainty_mm", "float", "one standard deviation", "mm", low=0),
+        Column("up_uncertainty_mm", "float", "one standard deviation", "mm", low=0),
+        Column("correlation_east_north", "float", "correlation of the errors", low=-1, high=1),
+        Column("correlation_east_up", "float", "correlation of the errors", low=-1, high=1),
+        Column("correlation_north_up", "float", "correlation of the errors", low=-1, high=1),
+        Column("los_mm", "float", "displacement along the line of sight, towards the satellite", "mm"),
+        Column("los_uncertainty_mm", "float", "one standard deviation", "mm", low=0),
+        Column("look_east", "float", "east part of the unit vector to the satellite", low=-1, high=1),
+        Column("look_north", "float", "north part of the unit vector to the satellite", low=-1, high=1),
+        Column("look_up", "float", "upward part of the unit vector to the satellite", low=-1, high=1),
+        Column("frame", "string", "reference frame, as the source states it"),
+        Column("method", "string", "who made it and how, as the source states it"),
+    ),
+)
+
+FEATURES = Schema(
+    "features",
+    "Values of any sensor over time: strain, tilt, pressure, and what is computed from waveforms.",
+    (
+        *_NSLC,
+        Column("time", "time", "time of the value, UTC", required=True),
+        Column("feature", "string", "what is measured, such as areal_strain", required=True),
+        Column("value", "float", "the value, in `unit`; missing where the source has none"),
+        Column("unit", "string", "unit of the value"),
+        Column(
+            "quality", "string", "flag of the source", choices=("", "good", "bad", "interpolated", "missing")
+        ),
+        Column("method", "string", "who made it and how, as the source states it"),
+    ),
+)
+
 FAILURES = Schema(
     "failures",
     "What could not be processed, and why; nothing is ever dropped in silence.",
@@ -197,7 +242,9 @@ FAILURES = Schema(
     ),
 )
 
-SCHEMAS: dict[str, Schema] = {s.name: s for s in (STATIONS, PICKS, EVENTS, ARRIVALS, FAILURES)}
+SCHEMAS: dict[str, Schema] = {
+    s.name: s for s in (STATIONS, PICKS, EVENTS, ARRIVALS, DISPLACEMENTS, FEATURES, FAILURES)
+}
 
 
 def empty(schema: Schema) -> pd.DataFrame:

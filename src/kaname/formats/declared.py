@@ -1,0 +1,146 @@
+"""Series in CSV whose columns the user declares: tilt, pressure, strain, positions, anything with a time.
+
+The declaration is a small TOML file or a `Declaration`; ``docs/formats-sensors.md`` has examples.
+"""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from datetime import datetime
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kaname.core.errors import FormatError, InputError, NotFoundError
+from kaname.core.tables import DISPLACEMENTS, FEATURES
+from kaname.formats.tabular import TableRead, numbered, read_rows, text_of
+
+
+class DeclaredColumn(BaseModel):
+    """One column of the file and what it means."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    column: str = Field(description="its name in the file's head")
+    unit: str = Field("", description="unit after scaling")
+    scale: float = Field(1.0, description="what the number in the file is multiplied by")
+
+
+class Declaration(BaseModel):
+    """What a CSV file holds.
+
+    ``values`` goes from the name of a feature (or, for displacements, of a column of that table such as
+    ``east_mm``) to the column of the file.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    table: Literal["features", "displacements"] = "features"
+    network: str = ""
+    station: str = Field("", description="code of the station; or station_column")
+    location: str = ""
+    station_column: str = Field("", description="column that names the station")
+    time: str = Field("time", description="column of the time")
+    time_format: str = Field("", description="as in strptime; empty: ISO 8601")
+    hours_ahead: float = Field(0.0, ge=-14, le=14, description="local time less UTC [h]; JST: 9")
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    missing: tuple[str, ...] = Field(("", "nan", "NaN", "NA"), description="what stands for no value")
+    latitude: float | None = Field(None, ge=-90, le=90)
+    longitude: float | None = Field(None, ge=-180, le=360)
+    height_m: float | None = None
+    method: str = ""
+    values: dict[str, DeclaredColumn] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Declaration:
+        if not self.station and not self.station_column:
+            raise ValueError("state station or station_column")
+        if self.table == "displacements":
+            known = {c.name for c in DISPLACEMENTS.columns if c.dtype == "float"}
+            unknown = sorted(set(self.values) - known)
+            if unknown:
+                raise ValueError(f"table displacements has no column {unknown}; known are {sorted(known)}")
+        elif self.latitude is not None or self.longitude is not None or self.height_m is not None:
+            raise ValueError("the features table has no coordinates: they stand in the stations table")
+        return self
+
+
+def load_declaration(path: str | PathLike[str]) -> Declaration:
+    """Read a declaration from TOML.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such file.
+    InputError
+        When it is no TOML or declares something that does not exist.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise NotFoundError(f"no such file: {source}")
+    try:
+        return Declaration.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise InputError(f"{source} is no declaration of a series: {error}") from error
+
+
+def read_declared(path: str | PathLike[str], declaration: Declaration) -> TableRead:
+    """Read a CSV file as declared, into the `features` or the `displacements` table.
+
+    Rows come in order of station and time. A line that does not fit is a failure; the rest is kept.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such file.
+    FormatError
+        When a declared column is not in the file, or no line can be read.
+    """
+    text, damage = text_of(path)
+    lines = list(numbered(text))
+    d = declaration
+    head = [name.strip() for name in next(csv.reader([lines[0][1]], delimiter=d.delimiter))]
+    wanted = [
+        d.time,
+        *([d.station_column] if d.station_column else []),
+        *(v.column for v in d.values.values()),
+    ]
+    absent = [name for name in wanted if name not in head]
+    if absent:
+        raise FormatError(f"{path} has no column {', '.join(absent)}; its columns are {', '.join(head)}")
+    at = {name: head.index(name) for name in wanted}
+    ahead = np.timedelta64(round(d.hours_ahead * 3600e9), "ns")
+
+    def parse(line: str) -> list[dict[str, Any]]:
+        f = next(csv.reader([line], delimiter=d.delimiter))
+        if len(f) != len(head):
+            raise ValueError(f"expected {len(head)} columns, found {len(f)}")
+        stamp = f[at[d.time]].strip()
+        time = (
+            np.datetime64(datetime.strptime(stamp, d.time_format) if d.time_format else stamp, "ns") - ahead
+        )
+        row = {
+            "network": d.network,
+            "station": f[at[d.station_column]].strip() if d.station_column else d.station,
+            "location": d.location,
+            "time": time,
+            "method": d.method,
+        }
+        values = {
+            name: np.nan if f[at[v.column]].strip() in d.missing else v.scale * float(f[at[v.column]])
+            for name, v in d.values.items()
+        }
+        if d.table == "displacements":
+            place = {"latitude": d.latitude, "longitude": d.longitude, "height_m": d.height_m}
+            return [{**row, **{k: v for k, v in place.items() if v is not None}, **values}]
+        return [{**row, "feature": k, "value": v, "unit": d.values[k].unit} for k, v in values.items()]
+
+    schema = DISPLACEMENTS if d.table == "displacements" else FEATURES
+    read = read_rows(path, lines[1:], parse, schema, what="the declared series", damage=damage)
+    order = ["station", "time"] if d.table == "displacements" else ["station", "feature", "time"]
+    read.table = read.table.sort_values(order, kind="stable", ignore_index=True)
+    return read
