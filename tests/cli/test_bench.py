@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from kaname.automation.pick import Pick
 from kaname.cli import main
-from kaname.cli._bench import parts
+from kaname.cli._bench import at_any_time, parts
 from kaname.cli._bench_detection import score
 from kaname.cli._bench_judge import Judged, Method, dispute, on_noise, on_swarms, run_on, windows_of
 from kaname.cli._bench_picking import summary
@@ -21,7 +22,7 @@ from kaname.core.tables import validate
 from kaname.core.time import add_seconds, as_time
 from kaname.core.waveform import Waveform
 from kaname.evaluate import scorecard
-from kaname.formats.labelled import LabelledRecord
+from kaname.formats.labelled import EPOCH, LabelledRecord
 
 RATE = 100.0
 
@@ -207,6 +208,20 @@ def test_parts_keep_an_event_together_and_honour_what_the_set_says() -> None:
         assert own[0] == own[1] and set(own) <= {"train", "validation", "test"}
     stated = [LabelledRecord("s", "n", "e", r.wave, r.labels, "dev") for r in same]
     assert parts(stated, "event") == ["validation"] * 3
+
+
+def test_records_without_a_time_stand_at_any() -> None:
+    same = record(0)
+    untimed = LabelledRecord(
+        "s", "n", "e", replace(same.wave, start=EPOCH), {"P": (add_seconds(EPOCH, 25.0),)}
+    )
+    moved = [at_any_time(replace(untimed, name=f"r{i}")) for i in range(40)]
+    late = [float((r.wave.start - EPOCH) / np.timedelta64(1, "s")) for r in moved]
+    assert all(r.seconds("P") == [25.0] for r in moved)
+    # Not the same place on a clock of minutes, and always the same for one name.
+    assert np.histogram(np.mod(late, 60), 4, (0, 60))[0].min() >= 3
+    assert moved[3].wave.start == at_any_time(replace(untimed, name="r3")).wave.start
+    assert at_any_time(same) is same
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -15,10 +16,11 @@ import typer
 
 from kaname.core import tables
 from kaname.core.errors import ExitCode, InputError, KanameError, NotFoundError
+from kaname.core.time import NS_PER_S
 from kaname.core.waveform import Waveform
 from kaname.evaluate.noise import quiet_before
 from kaname.evaluate.splits import split_by_day, split_by_event
-from kaname.formats.labelled import LabelledRecord, LabelledSet, random_window, shifted, time_of
+from kaname.formats.labelled import EPOCH, LabelledRecord, LabelledSet, shifted, time_of
 from kaname.learn.simulate.labelled import SimulatedSet
 
 Split = Literal["all", "train", "validation", "test"]
@@ -70,8 +72,7 @@ def read_sets(
     Returns
     -------
     tuple
-        Whole records; the same as methods get them, cut to random windows where P would stand at the same
-        sample in all; the failures table.
+        Records; the same as methods get them, see `at_any_time`; the failures table.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def read_sets(
     every = [(s, r) for s in sets for r in _records(s, limit if split == "all" else None)]
     part = parts([r for _, r in every], by) if split != "all" else ["all"] * len(every)  # type: ignore[arg-type]
     whole: list[LabelledRecord] = []
-    cut: list[LabelledRecord] = []
+    moved: list[LabelledRecord] = []
     for given in sets:
         own = [r for (s, r), p in zip(every, part) if s is given and p == split][:limit]
         if own and (offset := offsets.get(given.name)):
@@ -98,11 +99,24 @@ def read_sets(
             seconds = _offset(offset, other)
             own = [shifted(r, seconds) for r in own]
         whole += own
-        # P is always at sample 3000 in the sets of this layout: a method could learn that.
-        cut += [random_window(r) for r in own] if given.layout == "npz" else own
+        moved += [at_any_time(r) for r in own]
     if not whole:
         raise NotFoundError(f"no records in the split {split!r} of {', '.join(data)}")
-    return whole, cut, tables.table([row for s in sets for row in s.failures], tables.FAILURES)
+    return whole, moved, tables.table([row for s in sets for row in s.failures], tables.FAILURES)
+
+
+def at_any_time(record: LabelledRecord) -> LabelledRecord:
+    """Put a record whose set gives no time at some time, by a hash of its name.
+
+    In such sets P stands at the same sample in every record; methods with windows on the UTC clock would see
+    every P at the same place of a window.
+    """
+    if record.wave.start != EPOCH:
+        return record
+    key = hashlib.sha256(record.name.encode()).digest()
+    late = np.timedelta64(int.from_bytes(key[:8], "big") % (3600 * NS_PER_S), "ns")
+    wave = replace(record.wave, start=record.wave.start + late)
+    return shifted(replace(record, wave=wave), late / np.timedelta64(1, "s"))
 
 
 def _set(text: str) -> LabelledSet | SimulatedSet:
