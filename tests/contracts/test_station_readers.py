@@ -57,6 +57,15 @@ def _seisan(path: Path) -> None:
     path.write_text("\n".join([*lines, "", "  5.500     0.00", "", "10.0 1100.2200. 1.7"]) + "\n")
 
 
+def _channel_table(path: Path) -> None:
+    lines = [
+        f"{16 * i + j:04X} 1 0 NZ.{code} {c} 6 27 175.6 m/s 1.0 0.7 0 1e-7 {lat} {lon} {height} 0 0"
+        for i, (code, lat, lon, height) in enumerate(TRUTH)
+        for j, c in enumerate("UNE")
+    ]
+    path.write_text("\n".join(["# channels", *lines]) + "\n")
+
+
 WRITERS: dict[str, Callable[[Path], object]] = {
     "stationxml.xml": lambda p: _inventory().write(str(p), "STATIONXML"),
     "station_level.txt": lambda p: _inventory().write(str(p), "STATIONTXT", level="station"),
@@ -64,6 +73,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "stations.csv": lambda p: _frame().to_csv(p, index=False),
     "stations.parquet": lambda p: write_table(_frame(), p, STATIONS),
     "STATION0.HYP": _seisan,
+    "channels.ch": _channel_table,
 }
 
 
