@@ -162,16 +162,23 @@ class _Scan:
     def _reserve(self, n_record: int) -> None:
         _, records, faults, ids = (int(n) for n in self.count)
         if records + n_record >= len(self.records):
-            self.records = np.resize(self.records, 2 * len(self.records) + n_record)
+            self.records = _longer(self.records, 2 * len(self.records) + n_record)
         if faults + 1 >= len(self.faults):
-            self.faults = np.resize(self.faults, 2 * len(self.faults))
+            self.faults = _longer(self.faults, 2 * len(self.faults))
         if ids >= len(self.ids):
-            self.ids = np.resize(self.ids, (2 * len(self.ids), _ID_LENGTH))
+            self.ids = _longer(self.ids, 2 * len(self.ids))
 
     def result(self, checksum: int) -> Records:
         _, records, faults, ids = (int(n) for n in self.count)
         names = tuple(bytes(row).rstrip(b"\0").decode("ascii") for row in self.ids[:ids])
         return Records(names, self.records[:records], self.faults[:faults], self.base, checksum)
+
+
+def _longer(table: NDArray[Any], n: int) -> NDArray[Any]:
+    # Not np.resize, which is slow on structures.
+    out = np.zeros((n, *table.shape[1:]), table.dtype)
+    out[: len(table)] = table
+    return out
 
 
 @njit(cache=True, nogil=True)
@@ -198,7 +205,7 @@ def _fill(
         if n_record >= len(records) or n_fault + 1 >= len(faults) or n_id >= len(ids):
             done = False
             break
-        kind = upcoming if upcoming >= 0 else _header(data, position)
+        kind = upcoming if upcoming >= 0 else header(data, position)
         upcoming = -1
         length = 0
         fault = -1
@@ -213,8 +220,8 @@ def _fill(
                 if not _name3(data, position, name):
                     fault = Fault.NOT_A_SEED_ID
         elif kind == 2:
-            big = _dated(data, position, True)
-            encoding, length, hundred, microsecond = _blockettes(data, position, big)
+            big = dated(data, position, True)
+            encoding, length, hundred, microsecond, _ = blockettes(data, position, big)
             if length == 0:
                 length = _search_length(data, position)
                 if length == 0 and not final:
@@ -230,7 +237,7 @@ def _fill(
         if not final and kind != 0 and following > size - _HEADER_BYTES:
             break
         if kind != 0 and fault < 0 and following < size:
-            upcoming = _header(data, following)
+            upcoming = header(data, following)
             if upcoming == 0 and not _is_control(data, following):
                 # Nothing begins where this record ends: was it cut, so that the next one lies inside it?
                 end = _resync(data, position + 48)
@@ -290,12 +297,12 @@ def _digit_or_blank(byte: int) -> Any:  # pragma: no cover
 
 
 @njit(cache=True, nogil=True)
-def _header(data: NDArray[Any], p: int) -> Any:  # pragma: no cover
+def header(data: NDArray[Any], p: int) -> Any:  # pragma: no cover
     """Return 3 or 2 when a data record of that version begins here, else 0."""
     size = data.size
     if p + 40 <= size and data[p] == 77 and data[p + 1] == 83 and data[p + 2] == 3:
         fits = data[p + 12] <= 23 and data[p + 13] <= 59 and data[p + 14] <= 60
-        return 3 if fits and 1 <= _u2(data, p + 10, False) <= 366 else 0
+        return 3 if fits and 1 <= u2(data, p + 10, False) <= 366 else 0
     if p + 48 > size:
         return 0
     quality = data[p + 6]
@@ -308,7 +315,7 @@ def _header(data: NDArray[Any], p: int) -> Any:  # pragma: no cover
             return 0
     if data[p + 24] > 23 or data[p + 25] > 59 or data[p + 26] > 60:
         return 0
-    return 2 if _dated(data, p, True) or _dated(data, p, False) else 0
+    return 2 if dated(data, p, True) or dated(data, p, False) else 0
 
 
 @njit(cache=True, nogil=True)
@@ -326,40 +333,42 @@ def _is_control(data: NDArray[Any], p: int) -> Any:  # pragma: no cover
 
 @njit(cache=True, nogil=True)
 def _begins(data: NDArray[Any], p: int) -> Any:  # pragma: no cover
-    return _header(data, p) != 0 or _is_control(data, p)
+    return header(data, p) != 0 or _is_control(data, p)
 
 
 @njit(cache=True, nogil=True)
 def _resync(data: NDArray[Any], p: int) -> Any:  # pragma: no cover
     """Return where the next record begins, or the end of the data."""
     while p < data.size:
-        if _header(data, p) != 0:
+        if header(data, p) != 0:
             return p
         p += 1
     return data.size
 
 
 @njit(cache=True, nogil=True)
-def _u2(data: NDArray[Any], p: int, big: bool) -> Any:  # pragma: no cover
+def u2(data: NDArray[Any], p: int, big: bool) -> Any:  # pragma: no cover
+    """Return two bytes as an unsigned integer."""
     low, high = np.int64(data[p]), np.int64(data[p + 1])
     return low << 8 | high if big else high << 8 | low
 
 
 @njit(cache=True, nogil=True)
 def _i2(data: NDArray[Any], p: int, big: bool) -> Any:  # pragma: no cover
-    value = _u2(data, p, big)
+    value = u2(data, p, big)
     return value - 65536 if value > 32767 else value
 
 
 @njit(cache=True, nogil=True)
 def _u4(data: NDArray[Any], p: int, big: bool) -> Any:  # pragma: no cover
-    first, second = _u2(data, p, big), _u2(data, p + 2, big)
+    first, second = u2(data, p, big), u2(data, p + 2, big)
     return first << 16 | second if big else second << 16 | first
 
 
 @njit(cache=True, nogil=True)
-def _dated(data: NDArray[Any], p: int, big: bool) -> Any:  # pragma: no cover
-    year, day = _u2(data, p + 20, big), _u2(data, p + 22, big)
+def dated(data: NDArray[Any], p: int, big: bool) -> Any:  # pragma: no cover
+    """Tell whether a miniSEED 2 header has a possible date in this byte order."""
+    year, day = u2(data, p + 20, big), u2(data, p + 22, big)
     return 1900 <= year <= 2100 and 1 <= day <= 366
 
 
@@ -371,16 +380,17 @@ def _nanoseconds(year: int, day: int, hour: int, minute: int, second: int) -> An
 
 
 @njit(cache=True, nogil=True)
-def _blockettes(data: NDArray[Any], p: int, big: bool) -> Any:  # pragma: no cover
-    """Return encoding, record length, offset of blockette 100 (0: none) and microseconds to add."""
+def blockettes(data: NDArray[Any], p: int, big: bool) -> Any:  # pragma: no cover
+    """Return encoding, record length, offset of blockette 100 (0: none), microseconds to add, word order."""
     encoding, length, hundred = NO_ENCODING, 0, 0
     microsecond = np.int64(0)
-    at = _u2(data, p + 46, big)
+    word_order = 255
+    at = u2(data, p + 46, big)
     # The chain, not the stated number of blockettes, which some writers get wrong; offsets only ever grow.
     while at >= 48 and p + at + 8 <= data.size:
-        kind, following = _u2(data, p + at, big), _u2(data, p + at + 2, big)
+        kind, following = u2(data, p + at, big), u2(data, p + at + 2, big)
         if kind == 1000:
-            encoding = data[p + at + 4]
+            encoding, word_order = data[p + at + 4], data[p + at + 5]
             if 6 <= data[p + at + 6] <= 30:
                 length = 1 << data[p + at + 6]
         elif kind == 1001:
@@ -390,7 +400,7 @@ def _blockettes(data: NDArray[Any], p: int, big: bool) -> Any:  # pragma: no cov
         if following <= at:
             break
         at = following
-    return encoding, length, hundred, microsecond
+    return encoding, length, hundred, microsecond, word_order
 
 
 @njit(cache=True, nogil=True)
@@ -410,9 +420,9 @@ def _fields2(
     data: NDArray[Any], p: int, big: bool, record: Any, encoding: int, hundred: int, microsecond: int
 ) -> None:  # pragma: no cover
     start = _nanoseconds(
-        _u2(data, p + 20, big), _u2(data, p + 22, big), data[p + 24], data[p + 25], data[p + 26]
+        u2(data, p + 20, big), u2(data, p + 22, big), data[p + 24], data[p + 25], data[p + 26]
     )
-    start += _u2(data, p + 28, big) * 100_000
+    start += u2(data, p + 28, big) * 100_000
     correction = _u4(data, p + 40, big)
     if correction > 0x7FFFFFFF:
         correction -= 0x100000000
@@ -440,7 +450,7 @@ def _fields2(
     record.publication = 1 if quality == 82 else 2 if quality == 68 else 3 if quality == 81 else 4
     record.start = start + microsecond * 1000
     record.rate = rate
-    record.n_sample = _u2(data, p + 30, big)
+    record.n_sample = u2(data, p + 30, big)
     record.crc = 0
     record.encoding = encoding
     record.version = 2
@@ -448,13 +458,13 @@ def _fields2(
 
 @njit(cache=True, nogil=True)
 def _length3(data: NDArray[Any], p: int) -> Any:  # pragma: no cover
-    return 40 + data[p + 33] + _u2(data, p + 34, False) + _u4(data, p + 36, False)
+    return 40 + data[p + 33] + u2(data, p + 34, False) + _u4(data, p + 36, False)
 
 
 @njit(cache=True, nogil=True)
 def _fields3(data: NDArray[Any], p: int, record: Any) -> None:  # pragma: no cover
     start = _nanoseconds(
-        _u2(data, p + 8, False), _u2(data, p + 10, False), data[p + 12], data[p + 13], data[p + 14]
+        u2(data, p + 8, False), u2(data, p + 10, False), data[p + 12], data[p + 13], data[p + 14]
     )
     rate = data[p + 16 : p + 24].copy().view(np.float64)[0]
     # A negative number is a sample period in seconds.

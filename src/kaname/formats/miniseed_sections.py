@@ -21,6 +21,7 @@ from kaname.core.time import NS_PER_S
 from kaname.core.waveform import Waveform
 from kaname.formats.contract import WaveformRead
 from kaname.formats.miniseed_records import TEXT_ENCODING, Records
+from kaname.formats.steim import unpack
 
 JOIN_TOLERANCE = 0.5
 """How far, in samples, a record may start from its due time and still follow; as in `waveform.join`."""
@@ -224,6 +225,9 @@ def _samples(
 ) -> list[tuple[int, NDArray[Any]]]:
     """Return runs of samples, each with its index in the section; damaged records go into ``failures``."""
     buffer = _fetch(section, fetch)
+    unpacked = unpack(buffer, section.lengths, section.n_samples) if section.kind == "i" else None
+    if unpacked is not None:
+        return [(0, unpacked)]
     try:
         traces = MS3TraceList.from_buffer(buffer, unpack_data=True)
         samples = [s.take_np_datasamples() for t in traces for s in t]
