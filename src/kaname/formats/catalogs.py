@@ -1,4 +1,4 @@
-"""Catalogues in and out: QuakeML, Nordic, CSV and Parquet; and in, whatever else ObsPy reads."""
+"""Catalogues in and out: QuakeML, Nordic, JMA, CSV and Parquet; in, F-net and whatever else ObsPy reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from kaname.core.files import replacing
 from kaname.core.tables import ARRIVALS, EVENTS, PICKS, concat, read_table, validate
 from kaname.formats import nordic
 from kaname.formats.eventset import EventSet, failure
+from kaname.formats.fnet import holds_fnet, read_fnet
 from kaname.formats.foreign import foreign, plugin, recognise
+from kaname.formats.jma import holds_jma, read_jma, write_jma
 from kaname.formats.nonlinloc import read_nonlinloc
 from kaname.formats.quakeml import to_catalog
 from kaname.formats.quakeml_reading import from_catalog
@@ -76,6 +78,10 @@ def _picks_of(read: EventSet, chosen: pd.Series) -> set[str]:
 def _read(path: Path) -> EventSet:
     if path.suffix.lower() in (".csv", ".parquet"):
         return EventSet(read_table(path, EVENTS))
+    if holds_jma(path):
+        return read_jma(path).events()
+    if holds_fnet(path):
+        return read_fnet(path).events()
     form = recognise(path, "event")
     if form is None:
         raise FormatError(f"{path} is of no known catalogue format; expected QuakeML, Nordic, CSV or Parquet")
@@ -100,7 +106,8 @@ def write_events(read: EventSet, path: str | PathLike[str]) -> Path:
     """Write a catalogue in the format of the file's ending, in one atomic rename.
 
     ``.xml`` and ``.quakeml`` give QuakeML 1.2, ``.csv`` the events table with the unit in the column names,
-    and ``.nordic``, ``.out`` and ``.S201309`` (any S and six digits) Nordic as SEISAN reads it.
+    ``.nordic``, ``.out`` and ``.S201309`` (any S and six digits) Nordic as SEISAN reads it, and ``.jma``
+    JMA's 96-byte hypocentre records.
 
     Raises
     ------
@@ -121,6 +128,8 @@ def write_events(read: EventSet, path: str | PathLike[str]) -> Path:
             validate(read.events, EVENTS).to_csv(partial, index=False, quoting=csv.QUOTE_NONNUMERIC)
         elif ending in (".nordic", ".out") or (ending[1:2] == "s" and ending[2:].isdigit()):
             partial.write_text(nordic.write(read.events, read.arrivals, read.picks), encoding="ascii")
+        elif ending == ".jma":
+            partial.write_bytes(write_jma(read.events))
         else:
-            raise InputError(f"{target} names no catalogue format; expected .xml, .csv or .nordic")
+            raise InputError(f"{target} names no catalogue format; expected .xml, .csv, .nordic or .jma")
     return target

@@ -28,6 +28,7 @@ from kaname.formats.bundles import Member, is_bundle, members
 from kaname.formats.contract import HEAD_BYTES, WaveformRead, register, seed_id
 from kaname.formats.knet_header import KnetHeader, is_knet, read_header
 from kaname.formats.knet_samples import MOST_PER_LINE, parse_samples
+from kaname.formats.win_names import band_code
 
 NETWORK = "BO"
 """FDSN network code of the Bosai-Ken Network of NIED (https://www.fdsn.org/networks/detail/BO/)."""
@@ -209,7 +210,7 @@ def _read_member(member: Member, source: Path, network: str, result: KnetRead) -
         network,
         header.station,
         header.location,
-        _band(header.sampling_rate) + _INSTRUMENT + header.orientation,
+        band_code(header.sampling_rate) + _INSTRUMENT + header.orientation,
     )
     if changed:
         fail(changed)
@@ -299,11 +300,3 @@ def _gaps(runs: Iterable[slice], n_sample: int) -> list[tuple[int, int]]:
 
 def _part(whole: Waveform, run: slice) -> Waveform:
     return replace(whole, data=whole.data[:, run], start=whole.time(run.start))
-
-
-def _band(rate: float) -> str:
-    """Return the SEED band letter of a sensor that is flat from zero frequency on."""
-    for low, letter in ((1000, "F"), (250, "C"), (80, "H"), (10, "B")):
-        if rate >= low:
-            return letter
-    return "M" if rate > 1 else "L"

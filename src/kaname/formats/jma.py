@@ -1,0 +1,333 @@
+"""JMA's Seismological Bulletin: hypocentre files and arrival time files, in and (hypocentres) out.
+
+A hypocentre file is a list of 96-byte hypocentre records, each an event. In an arrival time file an event is
+one or more hypocentre records (the first is the one adopted), comments ``C``, readings ``_``, an end ``E``.
+Both may lie in zip, gzip or tar. Columns and codes: `kaname.formats.jma_records` and ``docs/formats-jma.md``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kaname.core.errors import FormatError, InputError
+from kaname.core.tables import ARRIVALS, EVENTS, PICKS, table, validate
+from kaname.formats.bundles import members
+from kaname.formats.contract import seed_id
+from kaname.formats.eventset import EventSet, failure
+from kaname.formats.jma_records import (
+    HYPOCENTRE_TYPES,
+    RECORD_BYTES,
+    decode_hypocentres,
+    decode_readings,
+    encode_hypocentre,
+)
+
+KM_PER_MINUTE = 6371.0 * np.pi / 180.0 / 60.0
+MAGNITUDE_TYPES = {
+    "J": "MJ",
+    "D": "MJ_D",
+    "d": "MJ_d",
+    "V": "MJ_V",
+    "v": "MJ_v",
+    "W": "Mw",
+    "B": "mb",
+    "S": "Ms",
+}
+"""JMA's letters and the types they become; not ``MD``, which is a duration magnitude everywhere else."""
+VELOCITY_MODELS = {"1": "JMA 83A", "2": "JMA LL", "3": "JMA 83A + LL", "4": "JMA 83A + LL (Kurile)"}
+VELOCITY_MODELS |= {"5": "JMA2001", "6": "JMA2001 + LL", "7": "JMA2001A/2020A/2020B/2020C"}
+_QUALITY = {"K": "A", "k": "B", "A": "B", "S": "C", "s": "C", "a": "C", "F": "C", "N": "D"}
+_METHODS = dict.fromkeys("KSks", "manual") | dict.fromkeys("Aa", "JMA automatic")
+_CODES = (
+    "record_type",
+    "magnitude_type_1",
+    "magnitude_2",
+    "magnitude_type_2",
+    "depth_fixed",
+    "travel_time_table",
+    "precision",
+    "subsidiary",
+    "max_intensity",
+    "damage",
+    "tsunami",
+    "district",
+    "region_number",
+    "region",
+    "determination",
+)
+"""What the events table has no column for and gets as further ones."""
+_END, _COMMENT, _READING = b"E", b"C", b"_"
+_PHASES = {f"{onset}{phase}": phase for onset in ("", "E", "I") for phase in "PS"}
+_UP_DOWN = {"U": "up", "D": "down"}
+_PEEK_MEMBERS = 8
+
+
+@dataclass(frozen=True)
+class JmaRead:
+    """Everything the records say, and what could not be read."""
+
+    hypocentres: pd.DataFrame
+    """One row per hypocentre record; before its columns ``event_id`` and ``adopted``, first of its event."""
+    readings: pd.DataFrame
+    """One row per reading, ``event_id`` before its columns; amplitudes and flags as they stand there."""
+    comments: dict[str, str]
+    """Comment lines by ``event_id``."""
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of `kaname.core.tables.FAILURES`."""
+
+    def events(self) -> EventSet:
+        """Return adopted hypocentres as events, and the readings of direct P and S as picks and arrivals."""
+        adopted = self.hypocentres[self.hypocentres["adopted"]].reset_index(drop=True)
+        usable = adopted["time"].notna() & adopted["latitude"].notna() & adopted["longitude"].notna()
+        failures = list(self.failures)
+        for event_id in adopted.loc[~usable, "event_id"]:
+            failures.append(failure(event_id, "FormatError", "left out: no time or no epicentre can be read"))
+        kept = adopted[usable].reset_index(drop=True)
+        further = self.hypocentres[~self.hypocentres["adopted"]]
+        others = further.groupby("event_id")["record_type"].agg("".join).to_dict()
+        events = _events(kept, others, self.comments)
+        picks, arrivals, skipped = _onsets(self.readings, set(kept["event_id"]))
+        if skipped:
+            named = ", ".join(f"{name} ({count})" for name, count in sorted(skipped.items()))
+            failures.append(
+                failure("readings", "InputError", f"neither direct P nor S, only in `readings`: {named}")
+            )
+        return EventSet(events, arrivals, picks, failures)
+
+
+def is_jma(head: bytes) -> bool:
+    """Tell whether bytes begin with a hypocentre record; never raises."""
+    line = head.split(b"\n", 1)[0].rstrip(b"\r")
+    return (
+        len(line) == RECORD_BYTES
+        and line[:1] in (b"J", b"U", b"I")
+        and line[1:5].isdigit()
+        and not line[5:13].strip(b"0123456789 ")
+        and line[21:40].strip(b"0123456789 -") == b""
+    )
+
+
+def holds_jma(path: Path) -> bool:
+    """Tell whether a file, or one of the first files in a bundle, begins with a hypocentre record."""
+    try:
+        peeked = zip(range(_PEEK_MEMBERS), members(path, peek=2 * RECORD_BYTES))
+        return any(is_jma(member.content) for _, member in peeked)
+    except OSError:
+        return False
+
+
+def read_jma(path: str | Path) -> JmaRead:
+    """Read a hypocentre or arrival time file, or a zip, gzip or tar of such files.
+
+    An ``event_id`` is ``jma`` and the origin time of the record (JST, to 0.01 s); where two events share one,
+    the later ones get ``-2``, ``-3``.
+
+    Raises
+    ------
+    FormatError
+        When there is no hypocentre record in it.
+    """
+    source = Path(path)
+    failures: list[dict[str, Any]] = []
+    lines = _Lines()
+    try:
+        for member in members(source):
+            where = f"{source} ({member.name})" if member.name else str(source)
+            if member.damage:
+                failures.append(failure(where, "FormatError", member.damage))
+            if is_jma(member.content):
+                lines.take(member.content, where, failures)
+    except OSError as error:
+        raise FormatError(f"cannot read {source}: {error.strerror or error}") from error
+    if not lines.hypocentres:
+        reasons = "; ".join(f["message"] for f in failures) or "no hypocentre record of 96 columns in it"
+        raise FormatError(f"nothing can be read from {source} as JMA records: {reasons}")
+    hypocentres, faults = decode_hypocentres(lines.hypocentres)
+    adopted = ~pd.Series(lines.hypocentre_events).duplicated().to_numpy()
+    names = _names([line for line, first in zip(lines.hypocentres, adopted) if first])
+    hypocentres.insert(0, "event_id", names[lines.hypocentre_events])
+    hypocentres.insert(1, "adopted", adopted)
+    for index, sentence in faults:
+        failures.append(failure(hypocentres["event_id"].iloc[index], "FormatError", sentence))
+    near = hypocentres.loc[adopted, "time"].to_numpy()[lines.reading_events]
+    readings, faults = decode_readings(lines.readings, near)
+    readings.insert(0, "event_id", names[lines.reading_events])
+    for index, sentence in faults:
+        where = " ".join(readings[["event_id", "station_code"]].iloc[index])
+        failures.append(failure(where, "FormatError", sentence))
+    comments = {str(names[event]): "; ".join(texts) for event, texts in lines.comments.items()}
+    return JmaRead(hypocentres, readings, comments, failures)
+
+
+def write_jma(events: pd.DataFrame) -> bytes:
+    """Return events as hypocentre records, one per line.
+
+    Columns that `JmaRead.hypocentres` has and the ``events`` schema has not (codes, region, second magnitude)
+    are written where they are present; otherwise the record type is ``J`` and the determination flag blank.
+    Standard errors come from the diagonal of the covariance. Seconds have two decimals, coordinates
+    hundredths of a minute (18 m), magnitudes tenths from -3.9 to 9.9.
+
+    Raises
+    ------
+    SchemaError
+        When the table breaks its schema.
+    InputError
+        When an event has no epicentre or a value has no room in the record; the message names the event.
+    """
+    letters = {name: letter for letter, name in MAGNITUDE_TYPES.items()}
+    out = []
+    for row in validate(events, EVENTS).to_dict("records"):
+        kilometres = KM_PER_MINUTE * np.array([1.0, np.cos(np.radians(row["latitude"]))])
+        record = {
+            "record_type": "J",
+            **row,
+            "magnitude_1": row["magnitude"],
+            "magnitude_type_1": letters.get(row["magnitude_type"], ""),
+            "time_error_s": row["time_uncertainty_s"],
+            "latitude_error_min": np.sqrt(row["cov_nn_km2"]) / kilometres[0],
+            "longitude_error_min": np.sqrt(row["cov_ee_km2"]) / kilometres[1],
+            "depth_error_km": row["depth_uncertainty_km"],
+        }
+        try:
+            out.append(encode_hypocentre(record))
+        except InputError as error:
+            raise InputError(f"event {row['event_id']}: {error}") from error
+    return "".join(line + "\n" for line in out).encode("ascii", "replace")
+
+
+class _Lines:
+    """The records of a file by kind, each with the number of its event."""
+
+    def __init__(self) -> None:
+        self.hypocentres: list[bytes] = []
+        self.hypocentre_events: list[int] = []
+        self.readings: list[bytes] = []
+        self.reading_events: list[int] = []
+        self.comments: dict[int, list[str]] = {}
+        self.n_event = 0
+
+    def take(self, content: bytes, where: str, failures: list[dict[str, Any]]) -> None:
+        """Sort the lines of a file; where ends are marked, hypocentre records in a row are of one event."""
+        lines = [line.rstrip(b"\r") for line in content.split(b"\n")]
+        grouped = any(line[:1] == _END for line in lines)
+        unknown: Counter[str] = Counter()
+        short, inside = 0, False
+        for line in lines:
+            kind = line[:1]
+            if not line.strip():
+                continue
+            if kind == _END:
+                inside = False
+            elif kind and kind in HYPOCENTRE_TYPES.encode():
+                if len(line) != RECORD_BYTES:
+                    short += 1
+                    continue
+                if not (inside and grouped):
+                    self.n_event += 1
+                inside = True
+                self.hypocentres.append(line)
+                self.hypocentre_events.append(self.n_event - 1)
+            elif inside and kind == _COMMENT:
+                text = line[1:].decode("ascii", "replace").strip()
+                self.comments.setdefault(self.n_event - 1, []).append(text)
+            elif inside and kind == _READING:
+                self.readings.append(line)
+                self.reading_events.append(self.n_event - 1)
+            else:
+                unknown[kind.decode("ascii", "replace")] += 1
+        if short:
+            message = f"{short} hypocentre records have not {RECORD_BYTES} columns and are left out"
+            failures.append(failure(where, "FormatError", message))
+        for kind_name, count in sorted(unknown.items()):
+            message = f"{count} records of type {kind_name!r} are not read (known: J U I C _ E)"
+            failures.append(failure(where, "FormatError", message))
+
+
+def _names(lines: Sequence[bytes]) -> Any:
+    seen: Counter[str] = Counter()
+    names = []
+    for line in lines:
+        name = "jma" + line[1:17].replace(b" ", b"0").decode("ascii", "replace")
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return np.array(names, dtype=object)
+
+
+def _events(adopted: pd.DataFrame, others: Mapping[str, str], comments: Mapping[str, str]) -> pd.DataFrame:
+    north_km = adopted["latitude_error_min"] * KM_PER_MINUTE
+    east_km = adopted["longitude_error_min"] * KM_PER_MINUTE * np.cos(np.radians(adopted["latitude"]))
+    flag = adopted["determination"]
+    events = pd.DataFrame(
+        {
+            "event_id": adopted["event_id"],
+            "time": adopted["time"],
+            "time_uncertainty_s": adopted["time_error_s"],
+            "latitude": adopted["latitude"],
+            "longitude": adopted["longitude"],
+            "depth_km": adopted["depth_km"].where(adopted["depth_km"].between(-10, 800)),
+            "cov_ee_km2": east_km**2,
+            "cov_nn_km2": north_km**2,
+            "cov_zz_km2": adopted["depth_error_km"] ** 2,
+            "depth_uncertainty_km": adopted["depth_error_km"],
+            "n_station": adopted["n_station"],
+            "magnitude": adopted["magnitude_1"],
+            "magnitude_type": adopted["magnitude_type_1"].map(MAGNITUDE_TYPES).fillna(""),
+            "quality": flag.map(_QUALITY).fillna(""),
+            "velocity_model": adopted["travel_time_table"].map(VELOCITY_MODELS).fillna(""),
+            "method": flag.map(_METHODS).fillna(""),
+            "remark": [
+                _remark(row, others.get(row["event_id"], ""), comments.get(row["event_id"], ""))
+                for row in adopted[["event_id", "region", "max_intensity"]].to_dict("records")
+            ],
+        }
+    )
+    return validate(pd.concat([events, adopted[list(_CODES)]], axis=1), EVENTS)
+
+
+def _remark(row: Mapping[str, str], others: str, comments: str) -> str:
+    parts = (
+        row["region"],
+        row["max_intensity"] and f"maximum JMA intensity {row['max_intensity']}",
+        others and f"also located by {', '.join(others)}",
+        comments,
+    )
+    return "; ".join(filter(None, parts))
+
+
+def _onsets(readings: pd.DataFrame, events: set[str]) -> tuple[pd.DataFrame, pd.DataFrame, Counter[str]]:
+    rows: list[dict[str, Any]] = []
+    skipped: Counter[str] = Counter()
+    for number, reading in enumerate(readings.to_dict("records"), start=1):
+        if reading["event_id"] not in events:
+            continue
+        station = seed_id("", reading["station_code"], "", "")[0].split(".")[1]
+        for which in "12":
+            name, time = reading[f"phase_{which}"], reading[f"time_{which}"]
+            if not name or pd.isna(time):
+                continue
+            phase = _PHASES.get(name.upper().replace(" ", ""))
+            if phase is None or not station:
+                skipped[name] += 1
+                continue
+            motion = _UP_DOWN.get(reading["vertical_motion"], "")
+            rows.append(
+                {
+                    "event_id": reading["event_id"],
+                    "pick_id": f"{reading['event_id']}/{station}/{phase}/{number}",
+                    "station": station,
+                    "phase": phase,
+                    "time": time,
+                    "polarity": motion if which == "1" and phase == "P" else "",
+                    "method": "JMA",
+                }
+            )
+    arrivals = [{k: v for k, v in row.items() if k not in ("polarity", "method")} for row in rows]
+    picks = [{k: v for k, v in row.items() if k != "event_id"} for row in rows]
+    return table(picks, PICKS), table(arrivals, ARRIVALS), skipped
