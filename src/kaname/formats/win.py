@@ -174,6 +174,7 @@ def _read(
     if n_run > MOST_RUNS:
         raise FormatError(f"{path}: {n_run} gap-free runs, expected at most {MOST_RUNS}; it is damaged")
     _report_changes(out, path, table, changed, wide, offset)
+    _report_surplus(out, path, table[run == codec.SURPLUS])
     if n_run and (np.diff(run, prepend=0) < 0).any():
         grouped = np.argsort(run, kind="stable")[np.count_nonzero(run < 0) :]
         table, run = table[grouped], run[grouped]
@@ -187,8 +188,10 @@ def _read(
     blocks = list(_blocks(table, run, samples, wide, offset))
     if variant == "tilt":
         blocks = [piece for block in blocks for piece in _without_missing(block)]
-    if len({(b.ids[0]) for b in blocks}) < len(blocks):
-        blocks, rows = resolve_overlaps(blocks)
+    double = _overlapping(blocks)
+    if double:
+        settled, rows = resolve_overlaps(b for b in blocks if b.ids[0] in double)
+        blocks = sorted([b for b in blocks if b.ids[0] not in double] + settled, key=lambda b: b.ids)
         out.failures += [{"step": "read", "subject": str(path), **row} for row in rows]
     for block in blocks:
         out.add(block, start, end)
@@ -309,6 +312,30 @@ def _report_lost(
             start=_time(int(row[TIME]), offset),
             end=_time(int(row[TIME] + row[FRAME]), offset),
         )
+
+
+def _report_surplus(out: WaveformRead, path: Path, table: NDArray[Any]) -> None:
+    if len(table):
+        out.fail(
+            path,
+            f"{len(table)} channel blocks left out: more than {codec.MOST_VERSIONS} recordings of the same second",
+            kind="Overlap",
+        )
+
+
+def _overlapping(blocks: list[Waveform]) -> set[str]:
+    """Return the channels of which two blocks hold the same time; the blocks of each come in order of start."""
+    out: set[str] = set()
+    reached: dict[str, np.datetime64] = {}
+    if len({b.ids[0] for b in blocks}) == len(blocks):
+        return out
+    for block in blocks:
+        identifier, following = block.ids[0], block.following
+        earlier = reached.get(identifier, block.start)
+        if block.start < earlier:
+            out.add(identifier)
+        reached[identifier] = max(following, earlier)
+    return out
 
 
 def _blocks(

@@ -392,42 +392,52 @@ def decode_tilt(
         at += n
 
 
+REPEATED, SURPLUS = -1, -2
+"""Instead of a run: an exact repetition, and a recording of a second that has `MOST_VERSIONS` already."""
+MOST_VERSIONS = 16
+
+
 @njit(cache=True, nogil=True)
 def chain(
-    data: NDArray[Any], table: NDArray[Any], n_open: int = 16
+    data: NDArray[Any], table: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any], int]:  # pragma: no cover  (compiled)
-    """Return the run of each channel block, -1 for an exact repetition, how many runs there are.
+    """Return the run of each channel block (or `REPEATED`, `SURPLUS`), and how many runs there are.
 
     Blocks come sorted by channel and time. One follows another of its run when it starts where that one ends
-    and has the same rate; of the runs of a channel, the last ``n_open`` are asked. The second array tells
-    where the rate of a channel changes without a gap.
+    and has the same rate; the last `MOST_VERSIONS` runs of a channel are asked. The second array tells where
+    the rate of a channel changes without a gap.
     """
     m = table.shape[0]
     run = np.empty(m, np.int64)
     changed = np.zeros(m, np.bool_)
-    last = np.empty(n_open, np.int64)
-    number = np.empty(n_open, np.int64)
-    n_run = n_here = 0
+    last = np.empty(MOST_VERSIONS, np.int64)
+    number = np.empty(MOST_VERSIONS, np.int64)
+    n_run = n_here = n_version = 0
     for i in range(m):
         if i == 0 or table[i, KEY] != table[i - 1, KEY]:
-            n_here = 0
+            n_here = n_version = 0
+        elif table[i, TIME] != table[i - 1, TIME]:
+            n_version = 0
         chosen = -1
-        same = False
-        for k in range(min(n_here, n_open)):
+        outcome = 0
+        for k in range(min(n_here, MOST_VERSIONS)):
             j = last[k]
             if table[j, TIME] == table[i, TIME] and _equal(data, table, i, j):
-                same = True
+                outcome = REPEATED
                 break
-            if table[j, TIME] + table[j, FRAME] == table[i, TIME]:
+            if table[j, TIME] + table[j, FRAME] == table[i, TIME] and chosen < 0:
                 if table[j, COUNT] * table[i, FRAME] == table[i, COUNT] * table[j, FRAME]:
                     chosen = k
-                    break
-                changed[i] = True
-        if same:
-            run[i] = -1
+                else:
+                    changed[i] = True
+        if outcome == 0 and n_version == MOST_VERSIONS:
+            outcome = SURPLUS
+        if outcome < 0:
+            run[i], changed[i] = outcome, False
             continue
+        n_version += 1
         if chosen < 0:
-            chosen = n_here % n_open
+            chosen = n_here % MOST_VERSIONS
             number[chosen] = n_run
             n_here += 1
             n_run += 1
