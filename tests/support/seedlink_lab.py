@@ -1,4 +1,4 @@
-"""What the tests of the SeedLink server have in common: records, a server in a thread, a plain client, a bad line."""
+"""What the tests of SeedLink have in common: records, a server in a thread, a plain client, a bad line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def at(seconds: float) -> np.datetime64:
     return DAY + np.timedelta64(round(seconds * 1e9), "ns")
 
 
-def wave(start_s: float = 0.0, n: int = 6000, *, id: str = "XX.AAA..HHZ", rate: float = 100.0, seed: int = 0) -> Waveform:
+def wave(
+    start_s: float = 0.0, n: int = 6000, *, id: str = "XX.AAA..HHZ", rate: float = 100.0, seed: int = 0
+) -> Waveform:
     """Return noise of one channel."""
     steps = np.random.default_rng(seed).integers(-2000, 2001, n)
     return Waveform(np.cumsum(steps).astype(np.int32)[np.newaxis], (id,), at(start_s), rate)
@@ -135,7 +137,9 @@ class Plain:
             rest = self.file.read(517)
             assert len(rest) == 517, "the line ended within a packet"
             number = (head + rest)[2:8]
-            return Received(-1 if number.startswith(b"INFO") else int(number, 16), rest[5:], form=number.decode())
+            return Received(
+                -1 if number.startswith(b"INFO") else int(number, 16), rest[5:], form=number.decode()
+            )
         assert head[:2] == b"SE", head
         kind, size, sequence, n = struct.unpack("<cIQB", self.file.read(14))
         station = self.file.read(n).decode()

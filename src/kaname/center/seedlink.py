@@ -118,6 +118,8 @@ class Server:
             ) from error
         self.port = self._server.sockets[0].getsockname()[1]
         if self._follower.paths:
+            archived = await self.history.spans() if self.history else {}
+            await self.ring.note((), {i: int(spans["following"].max()) for i, spans in archived.items()})
             self._following = asyncio.create_task(self._follower.run())
         log.info("SeedLink on %s port %d", self.host, self.port)
         return self

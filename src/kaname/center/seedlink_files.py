@@ -179,14 +179,14 @@ class Follower:
             stream.seek(at)
             data = stream.read(_PIECE_BYTES)
         whole = _whole(data)
-        if at == 0 and not whole and len(data) >= _HEADER_BYTES and not _begins(data):
+        if at == 0 and len(data) >= _HEADER_BYTES and not _begins(data):
             log.info("%s is no miniSEED and is not followed", path)
             file.ignored = True
             return None
         return (data[:whole], Position(path, device, inode, at + whole)) if whole else None
 
     def _read_anew(self, path: str, status: os.stat_result) -> tuple[bytes, Position]:
-        """Return the records of a file that was replaced that are later than any of their channel before."""
+        """Return the records of a file that was replaced that reach beyond all of their channel before."""
         position = Position(path, status.st_dev, status.st_ino, status.st_size)
         try:
             found = scan_records(path)
@@ -196,12 +196,9 @@ class Follower:
         pieces = []
         for row in found.table:
             reached = self.ring.reached.get(found.ids[row["channel"]])
-            half = 5e8 / row["rate"] if row["rate"] > 0 else 0
-            if (
-                reached is not None
-                and row["start"] >= reached - half
-                and row["offset"] + row["length"] <= len(data)
-            ):
+            known = reached is None or row["rate"] <= 0
+            known = known or row["start"] + (row["n_sample"] - 0.5) * 1e9 / row["rate"] <= reached
+            if not known and row["offset"] + row["length"] <= len(data):
                 pieces.append(data[row["offset"] : row["offset"] + row["length"]])
         return b"".join(pieces), position
 
@@ -223,6 +220,7 @@ def _whole(data: bytes) -> int:
 
 
 def _begins(data: bytes) -> bool:
-    """Tell whether a record begins here, though it is not whole."""
+    """Tell whether there is a record, whole or not, or only room for one."""
     found = scan_records(data)
-    return len(found.table) > 0 or any(kind in _UNFINISHED for kind in found.faults["kind"].tolist())
+    unfinished = any(kind in _UNFINISHED for kind in found.faults["kind"].tolist())
+    return len(found.table) > 0 or unfinished or not data.strip(b"\0")

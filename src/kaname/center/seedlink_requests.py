@@ -1,4 +1,4 @@
-"""What a SeedLink client asks for: stations, streams, sequence numbers, times, in the words of 3.1 and 4.0."""
+"""What a SeedLink client asks for: stations, streams, sequence numbers and times, by version 3.1 or 4.0."""
 
 from __future__ import annotations
 

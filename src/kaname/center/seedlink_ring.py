@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -46,8 +46,11 @@ CREATE TABLE streams (
     seed_id TEXT NOT NULL,
     format TEXT NOT NULL,
     type TEXT NOT NULL,
-    reached INTEGER NOT NULL,     -- end of its latest record, ns since 1970
     UNIQUE (seed_id, format, type)
+);
+CREATE TABLE channels (
+    seed_id TEXT PRIMARY KEY,
+    reached INTEGER NOT NULL      -- end of the latest record there has been, ns since 1970
 );
 CREATE TABLE packets (
     id INTEGER PRIMARY KEY,
@@ -167,10 +170,9 @@ class Ring:
             for number, name, following in db.execute("SELECT id, name, following FROM stations"):
                 names[number] = name
                 self._stations[name], self.following[name] = number, following
-            rows = db.execute("SELECT id, seed_id, format, type, reached FROM streams")
-            for number, seed_id, format, type, reached in rows:
-                self._know(Stream(seed_id, format, type), number)
-                self.reached[seed_id] = max(reached, self.reached.get(seed_id, reached))
+            for number, *stream in db.execute("SELECT id, seed_id, format, type FROM streams"):
+                self._know(Stream(*stream), number)
+            self.reached = dict(db.execute("SELECT seed_id, reached FROM channels"))
             row = db.execute("SELECT coalesce(max(id), 0), coalesce(sum(size), 0) FROM packets").fetchone()
             self.newest, self._size = row
             self._last = self.newest
@@ -285,8 +287,8 @@ class Ring:
                     "INSERT INTO stations VALUES (NULL, ?, ?)", (name, FIRST_SEQUENCE)
                 ).lastrowid
                 self._stations[name] = int(number or 0)
-            row = (self._stations[name], stream.id, stream.format, stream.type, -(2**63))
-            number = self._db.execute("INSERT INTO streams VALUES (NULL, ?, ?, ?, ?, ?)", row).lastrowid
+            row = (self._stations[name], stream.id, stream.format, stream.type)
+            number = self._db.execute("INSERT INTO streams VALUES (NULL, ?, ?, ?, ?)", row).lastrowid
             self._know(stream, int(number or 0))
 
     def _forget(self, streams: Iterable[Stream]) -> None:
@@ -308,7 +310,7 @@ class Ring:
 
     def _insert(self, packets: Sequence[Packet], following: dict[str, int]) -> None:
         rows, blobs = [], []
-        reached: dict[Stream, int] = {}
+        reached: dict[str, int] = {}
         for each in packets:
             record = each.record
             stream = record.stream
@@ -316,7 +318,7 @@ class Ring:
             keys = (each.number, self._stations[stream.station], self.streams[stream])
             rows.append((*keys, each.sequence, each.following, record.start, record.end, record.rate, size))
             blobs.append((each.number, record.data, record.packed))
-            reached[stream] = max(record.end, reached.get(stream, record.end))
+            reached[stream.id] = max(record.end, reached.get(stream.id, record.end))
         db = self._db
         db.executemany("INSERT INTO packets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         db.executemany("INSERT INTO records VALUES (?, ?, ?)", blobs)
@@ -324,8 +326,9 @@ class Ring:
             "UPDATE stations SET following = ? WHERE name = ?", [(n, s) for s, n in following.items()]
         )
         db.executemany(
-            "UPDATE streams SET reached = max(reached, ?) WHERE id = ?",
-            [(end, self.streams[stream]) for stream, end in reached.items()],
+            "INSERT INTO channels VALUES (?, ?)"
+            " ON CONFLICT (seed_id) DO UPDATE SET reached = max(reached, excluded.reached)",
+            list(reached.items()),
         )
 
     def _trim(self, added: int) -> int:
@@ -466,15 +469,17 @@ class Ring:
         """Return how far every followed file has been read."""
         return {row[0]: Position(*row) for row in self._rows("SELECT * FROM files", ())}
 
-    async def note(self, positions: Iterable[Position]) -> None:
-        """Remember how far files have been read, without packets."""
-        rows = list(positions)
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._note, rows)
+    async def note(self, positions: Iterable[Position], reached: Mapping[str, int] | None = None) -> None:
+        """Remember, without packets, how far files have been read, and up to when channels have data."""
+        ends = {channel: end for channel, end in (reached or {}).items() if channel not in self.reached}
+        self.reached.update(ends)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._note, list(positions), ends)
 
-    def _note(self, rows: list[Position]) -> None:
+    def _note(self, positions: list[Position], ends: Mapping[str, int]) -> None:
         with self._errors():
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", positions)
+            self._db.executemany("INSERT OR IGNORE INTO channels VALUES (?, ?)", list(ends.items()))
             self._db.execute("COMMIT")
 
     async def _ask(self, function: Callable[..., T], *values: Any) -> T:

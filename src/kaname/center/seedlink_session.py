@@ -127,11 +127,10 @@ class Session:
         limits = self.server.limits
         while True:
             at = 0
-            while found := _LINE.match(buffer, at):
+            while (found := _LINE.match(buffer, at)) and len(found[0]) <= limits.line_bytes:
                 at = found.end()
-                line = found[0].strip()
-                if line:
-                    yield line[: limits.line_bytes].decode("ascii", "replace")
+                if line := found[0].strip():
+                    yield line.decode("ascii", "replace")
             buffer = buffer[at:]
             if len(buffer) > limits.line_bytes:
                 await self._error("LIMIT", f"a line has more than {limits.line_bytes} bytes")
@@ -330,6 +329,9 @@ class Session:
         if self.version == 3:
             raise Refused("UNSUPPORTED", "a command of version 4")
         self._check_end()
+        for request in self._requests:
+            if request.sequence is None:  # what is next for one who does not wait is the first of the queue
+                request.sequence = 0
         self._begin(fetch=True)
 
     def _check_end(self) -> None:

@@ -156,16 +156,14 @@ class Transfer:
         return allowed
 
     async def _send(self, packets: Sequence[Packet], *, first: int = 0) -> None:
-        if not packets:
-            return
+        """Send packets from a sequence number on, which may be in the middle of a repacked record."""
         if self.session.version == 4:
-            frames = [p.frame_4 for p in packets]
+            frames = [p.frame_4 for p in packets if p.sequence >= first]
         else:
-            frames = [p.frames_3 for p in packets]
-            if packets[0].sequence < first:  # resumed in the middle of a repacked record
-                frames[0] = frames[0][(first - packets[0].sequence) * FRAME_BYTES :]
-        self.n_packet += len(frames)
-        await self.session.send(b"".join(frames))
+            frames = [p.frames_3[max(0, first - p.sequence) * FRAME_BYTES :] for p in packets]
+        if frames:
+            self.n_packet += len(frames)
+            await self.session.send(b"".join(frames))
 
     def _ends(self) -> bool:
         return self.fetch or all(r.end is not None or r.fetch for r in self.requests)
