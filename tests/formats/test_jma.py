@@ -225,11 +225,13 @@ class TestFiles:
         assert len(read.events) == 1
         remark = read.events["remark"].iloc[0]
         assert remark == "KUMAMOTO REGION; maximum JMA intensity D; also located by U; DAMAGE 211 DEAD"
-        assert [(p.station, p.phase, str(p.time), p.polarity) for p in read.picks.itertuples()] == [
-            ("N_MSIH", "P", "2016-04-15 16:25:07.120000", "up"),
-            ("N_MSIH", "S", "2016-04-15 16:26:12.340000", ""),
-            ("V_ASOB", "P", "2016-04-15 16:59:58", ""),
-            ("V_ASOB", "S", "2016-04-15 17:00:02.900000", ""),
+        assert [
+            (p.network, p.station, p.phase, str(p.time), p.polarity) for p in read.picks.itertuples()
+        ] == [
+            ("BO", "MSIH", "P", "2016-04-15 16:25:07.120000", "up"),
+            ("BO", "MSIH", "S", "2016-04-15 16:26:12.340000", ""),
+            ("V", "ASOB", "P", "2016-04-15 16:59:58.000000", ""),
+            ("V", "ASOB", "S", "2016-04-15 17:00:02.900000", ""),
         ]
         assert set(read.arrivals["event_id"]) == set(read.events["event_id"])
         assert any("neither direct P nor S" in f["message"] for f in read.failures)

@@ -13,13 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from knet_files import LABELS, knet, tar
-from obspy import read
+from obspy import UTCDateTime, read, read_inventory
 
 from kaname.core.errors import FormatError
 from kaname.formats.contract import read_waveforms
 from kaname.formats.knet import max_acceleration, read_knet
 from kaname.formats.knet_header import read_header
 from kaname.formats.knet_samples import parse_samples
+from kaname.formats.knet_stations import to_inventory
+from kaname.formats.stations import read_stations
 
 COUNTS = np.cumsum(np.random.default_rng(4).integers(-900, 901, 704)) - 18000
 START = np.datetime64("2013-09-01T04:10:35", "ns")
@@ -78,6 +80,37 @@ class TestRealFiles:
         stations = found.stations().set_index("location")
         assert list(stations["elevation_m"]) == [720.0, 720.0]
         assert list(stations["sensor_depth_m"]) == [217.5, 0.0]
+
+    def test_are_stations_with_responses_that_give_the_acceleration(self, shared_data, put) -> None:
+        files = {p.name: p.read_bytes() for p in _real(shared_data) if p.name.startswith("NGNH31")}
+        path = put(tar(files), "NGNH31.tar")
+        stations = read_stations(path)
+        assert not stations.failures
+        assert stations.at("BO", "NGNH31", "01", "2011-07-01")["sensor_depth_m"] == 217.5
+        out = io.BytesIO()
+        stations.inventory.write(out, format="STATIONXML", validate=True)
+        out.seek(0)
+        inventory = read_inventory(out)
+        for record in read_knet(path).records:
+            (trace,) = record.counts.to_stream()
+            trace.remove_sensitivity(inventory)
+            np.testing.assert_allclose(100 * trace.data, record.acceleration().data[0], rtol=1e-9)
+            response = inventory.get_response(trace.id, trace.stats.starttime)
+            gain = response.get_evalresp_response_for_frequencies([0.1, 1.0, 10.0], output="ACC")
+            np.testing.assert_allclose(np.abs(gain), 100 / record.header.scale_cm_s2, rtol=1e-6)
+
+    def test_a_new_scale_factor_is_a_new_epoch(self, put) -> None:
+        files = {
+            "AOM0011309011310.NS": knet(COUNTS),
+            "AOM0011309011320.NS": knet(COUNTS, start=datetime(2013, 9, 1, 4, 20)),
+            "AOM0011309011330.NS": knet(
+                COUNTS, start=datetime(2013, 9, 1, 4, 30), header={"Scale Factor": "2000(gal)/8388608"}
+            ),
+        }
+        inventory = to_inventory(read_knet(put(tar(files), "three.tar")))
+        epochs = [(c.start_date, c.end_date) for c in inventory[0][0]]
+        change = UTCDateTime(2013, 9, 1, 4, 30)
+        assert epochs == [(UTCDateTime(2013, 9, 1, 4, 10, 35), change), (change, None)]
 
     def test_other_network_code(self, shared_data) -> None:
         (record,) = read_knet(_real(shared_data)[0], network="XX").records

@@ -28,6 +28,7 @@ from kaname.formats.jma_records import (
     decode_readings,
     encode_hypocentre,
 )
+from kaname.formats.win_channels import NETWORKS
 
 KM_PER_MINUTE = 6371.0 * np.pi / 180.0 / 60.0
 MAGNITUDE_TYPES = {
@@ -307,7 +308,10 @@ def _onsets(readings: pd.DataFrame, events: set[str]) -> tuple[pd.DataFrame, pd.
     for number, reading in enumerate(readings.to_dict("records"), start=1):
         if reading["event_id"] not in events:
             continue
-        station = seed_id("", reading["station_code"], "", "")[0].split(".")[1]
+        letters, point, rest = reading["station_code"].partition(".")
+        network = NETWORKS.get(letters, letters) if point and rest else ""
+        station = rest if point and rest else reading["station_code"]
+        network, station = seed_id(network, station, "", "")[0].split(".")[:2]
         for which in "12":
             name, time = reading[f"phase_{which}"], reading[f"time_{which}"]
             if not name or pd.isna(time):
@@ -321,6 +325,7 @@ def _onsets(readings: pd.DataFrame, events: set[str]) -> tuple[pd.DataFrame, pd.
                 {
                     "event_id": reading["event_id"],
                     "pick_id": f"{reading['event_id']}/{station}/{phase}/{number}",
+                    "network": network,
                     "station": station,
                     "phase": phase,
                     "time": time,

@@ -109,6 +109,15 @@ class KnetRead:
         return table([r for r in rows if np.isfinite(r["latitude"] + r["longitude"])], STATIONS)
 
 
+def holds_knet(path: Path) -> bool:
+    """Tell whether a file, or one of the first files in a bundle, begins with a K-NET header."""
+    try:
+        peeked = zip(range(_PEEK_MEMBERS), members(path, peek=HEAD_BYTES))
+        return any(is_knet(member.content) for _, member in peeked)
+    except OSError:
+        return False
+
+
 def read_knet(path: str | Path, *, network: str = NETWORK) -> KnetRead:
     """Read a component file or a bundle of them.
 
@@ -146,17 +155,7 @@ class KnetReader:
 
     def sniff(self, head: bytes, path: Path) -> bool:
         """Look for labels of the header; in a bundle, among its first files."""
-        if is_knet(head):
-            return True
-        if not is_bundle(head):
-            return False
-        try:
-            for _, member in zip(range(_PEEK_MEMBERS), members(path, peek=HEAD_BYTES)):
-                if is_knet(member.content):
-                    return True
-        except OSError:
-            return False
-        return False
+        return is_knet(head) or (is_bundle(head) and holds_knet(path))
 
     def read(self, path: Path, *, start: np.datetime64 | None, end: np.datetime64 | None) -> WaveformRead:
         """Read the samples with ``start <= time < end``; see `kaname.formats.contract.WaveformReader`."""

@@ -23,6 +23,8 @@ from kaname.core.tables import STATIONS, read_table, sift, table
 from kaname.core.time import as_time
 from kaname.formats import seisan
 from kaname.formats.foreign import foreign, plugin, recognise
+from kaname.formats.knet import holds_knet, read_knet
+from kaname.formats.knet_stations import to_inventory as knet_inventory
 from kaname.formats.win_channels import is_channel_table, read_channel_table
 from kaname.formats.win_response import inventory_failures, to_inventory
 
@@ -178,6 +180,10 @@ def _has_channels(inventory: Any) -> bool:
 def _read(path: Path, failures: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], Any]:
     if path.suffix.lower() in (".csv", ".parquet"):
         return read_table(path, _UNPLACED).to_dict("records"), None
+    if holds_knet(path):
+        records = read_knet(path)
+        failures += [{**row, "step": "stations"} for row in records.failures]
+        return records.stations().to_dict("records"), knet_inventory(records)
     form = recognise(path, "inventory")
     if form is not None:
         with foreign(path, form) as warned:
