@@ -1,8 +1,8 @@
 """Throw damaged and hostile files at the readers of WIN for some minutes.
 
 Run with ``python benchmarks/fuzz_win.py MINUTES [SEED]``. A file that brings any exception but `FormatError`,
-more samples than its bytes can hold, or takes longer than `SLOWEST_S_PER_MB` is kept in the working folder and
-ends the run with exit code 1. The address space is bounded, so that an allocation out of bounds is a failure.
+more samples than its bytes can hold, or takes longer than `SLOWEST_S_PER_MB`, is kept in the working folder
+and ends the run with exit code 1. The address space is bounded: an allocation out of bounds is a failure.
 """
 
 from __future__ import annotations
@@ -187,9 +187,8 @@ def main(minutes: float, seed: int) -> int:
         for name, content in hostile().items():
             begin = time.process_time()
             wrong = attempt(path, content, outcomes)
-            print(
-                f"{name}: {time.process_time() - begin:.2f} s for three readings of {len(content) / 1e6:.1f} MB"
-            )
+            elapsed = time.process_time() - begin
+            print(f"{name}: {elapsed:.2f} s for three readings of {len(content) / 1e6:.1f} MB")
             if wrong:
                 Path("fuzz_win_failure").write_bytes(content)
                 print(wrong, file=sys.stderr)

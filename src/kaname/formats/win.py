@@ -33,8 +33,8 @@ OFFSET_S: dict[str, int] = {"JST": 9 * 3600, "UTC": 0}
 NS_PER_TICK = 10_000_000
 """The clock of the codec counts 1/100 s."""
 MOST_RUNS = 250_000
-"""Gap-free runs in one file; more are taken for damage (a day of 2,400 channels that drop out every quarter of
-an hour has 230,000)."""
+"""Gap-free runs in one file; more are taken for damage (a day of 2,400 channels that drop out every quarter
+of an hour has 230,000)."""
 _MOST_ROWS = 1000
 
 _MEANING = {
@@ -293,8 +293,8 @@ def _report_changes(
         row = table[at[0]]
         out.fail(
             path,
-            f"{seed_name(int(key), wide, _rate(row))}: the rate changes {at.size} times without a gap, first to "
-            f"{_rate(row):g} Hz; a partial second would look the same",
+            f"{seed_name(int(key), wide, _rate(row))}: the rate changes {at.size} times without a gap, "
+            f"first to {_rate(row):g} Hz; a partial second would look the same",
             kind="Warning",
             start=_time(int(row[TIME]), offset),
         )
@@ -307,8 +307,8 @@ def _report_lost(
         row = table[i]
         out.fail(
             path,
-            f"{seed_name(int(row[KEY]), wide, _rate(row))}: {lost[i]} samples left out: the first of this second "
-            f"is missing, and differences of {row[CODE] or 0.5:g} bytes have nothing to count from",
+            f"{seed_name(int(row[KEY]), wide, _rate(row))}: {lost[i]} samples left out: the first of this "
+            f"second is missing, and differences of {row[CODE] or 0.5:g} bytes have nothing to count from",
             start=_time(int(row[TIME]), offset),
             end=_time(int(row[TIME] + row[FRAME]), offset),
         )
@@ -318,13 +318,13 @@ def _report_surplus(out: WaveformRead, path: Path, table: NDArray[Any]) -> None:
     if len(table):
         out.fail(
             path,
-            f"{len(table)} channel blocks left out: more than {codec.MOST_VERSIONS} recordings of the same second",
+            f"{len(table)} channel blocks left out: more than {codec.MOST_VERSIONS} recordings of one second",
             kind="Overlap",
         )
 
 
 def _overlapping(blocks: list[Waveform]) -> set[str]:
-    """Return the channels of which two blocks hold the same time; the blocks of each come in order of start."""
+    """Return the channels of which two blocks hold the same time; those of each come in order of start."""
     out: set[str] = set()
     reached: dict[str, np.datetime64] = {}
     if len({b.ids[0] for b in blocks}) == len(blocks):

@@ -24,7 +24,7 @@ from kaname.formats.contract import WaveformRead, seed_id
 from kaname.formats.win_names import band_code, channel_key
 
 NETWORKS: dict[str, str] = {"N": "BO"}
-"""FDSN network of the letters before the point of a station name; others stand for themselves. ``N.`` is NIED."""
+"""FDSN network for the letters before the point of a station name (``N.``: NIED); others stay as they are."""
 DEFAULT_RATE = 100.0
 """Of most Japanese networks [Hz]."""
 _ENCODINGS = ("utf-8-sig", "euc_jp", "shift_jis")
@@ -82,8 +82,7 @@ class ChannelEntry:
 
     def same(self, other: ChannelEntry) -> bool:
         """Tell whether two entries state the same, whatever their epochs and lines."""
-        nowhen = {"start": self.start, "end": self.end, "line": self.line}
-        return repr(replace(other, **nowhen)) == repr(self)
+        return repr(replace(other, start=self.start, end=self.end, line=self.line)) == repr(self)
 
 
 @dataclass(frozen=True)
@@ -134,10 +133,10 @@ class ChannelTable:
         raise NotFoundError(f"the channel table has no {identifier} at {isoformat(when)}")
 
     def rename(self, read: WaveformRead, path: Path | str) -> WaveformRead:
-        """Return what a reader of WIN gave, with the identifiers of the table; a change of epoch cuts a block.
+        """Return what a reader of WIN gave, with the table's identifiers; a change of epoch cuts a block.
 
-        Channels that the table does not have keep their numbers, and are told. So is a rate that is not the one
-        the band code stands for.
+        Channels that the table does not have keep their numbers, and are told. So is a rate that is not the
+        one the band code stands for.
         """
         out = WaveformRead([], list(read.failures))
         told: dict[str, str] = {}
@@ -153,7 +152,9 @@ class ChannelTable:
         entries = [] if key is None else self.find(*key)
         if not entries:
             if key is not None:
-                told[identifier] = f"{identifier}: the channel table does not have this channel; it keeps its number"
+                told[identifier] = (
+                    f"{identifier}: the channel table does not have this channel; it keeps its number"
+                )
             yield block
             return
         for entry in entries:
@@ -165,8 +166,8 @@ class ChannelTable:
             stated = self.rates.get(entry.key, self.rate)
             if band_code(block.sampling_rate, entry.period_s) != band_code(stated, entry.period_s):
                 told[entry.seed_id] = (
-                    f"{entry.seed_id} is named for {stated:g} Hz and has {block.sampling_rate:g} Hz; give the "
-                    "rate with the table"
+                    f"{entry.seed_id} is named for {stated:g} Hz and has {block.sampling_rate:g} Hz; "
+                    "give the rate with the table"
                 )
             yield replace(part, ids=(entry.seed_id,))
         yield from self._outside(block, entries, told)
@@ -288,19 +289,18 @@ def _starts(files: Sequence[Path], starts: Sequence[np.datetime64 | str] | None)
         return [as_time(s) for s in starts]
     if len(files) == 1:
         return [np.datetime64("NaT", "ns")]
-    out = []
-    for path in files:
-        found = re.search(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)", path.name)
-        try:
-            out.append(as_time("-".join(found.groups())) - _JST if found else None)
-        except InputError:
-            out.append(None)
-        if out[-1] is None:
-            raise FormatError(
-                f"{path} has no date YYYYMMDD in its name, and of several channel tables each needs one; "
-                "give `starts`"
-            )
-    return out
+    return [_date(path) for path in files]
+
+
+def _date(path: Path) -> np.datetime64:
+    found = re.search(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)", path.name)
+    try:
+        return as_time("-".join(found.groups()) if found else "") - _JST
+    except InputError as error:
+        raise FormatError(
+            f"{path} has no date YYYYMMDD in its name, and of several channel tables each needs one; "
+            "give `starts`"
+        ) from error
 
 
 def _decode(content: bytes, path: Path, failures: list[dict[str, Any]]) -> str:
@@ -337,7 +337,8 @@ def _read_file(path: Path, failures: list[dict[str, Any]]) -> list[ChannelEntry]
             _fail(
                 failures,
                 f"{path} line {number}",
-                f"channel {entry.key:04X} stands in line {earlier.line} too, with other values; this one counts",
+                f"channel {entry.key:04X} stands in line {earlier.line} too, with other values; "
+                "this one counts",
             )
         found[entry.key] = entry
     if not found:
@@ -364,11 +365,28 @@ def _entry(line: str, number: int) -> ChannelEntry:
     if not (np.isnan(place[0]) or abs(place[0]) <= 90) or not (np.isnan(place[1]) or -180 <= place[1] <= 360):
         raise ValueError(f"latitude {words[13]} and longitude {words[14]} are no degrees")
     delay, bits, sensitivity, period, damping, gain, step = values
+    latitude, longitude, elevation, p_correction, s_correction = place
     return ChannelEntry(
-        int(words[0], 16), words[3], words[4], words[1], delay, bits, sensitivity,
-        _UNIT.get(words[8].lower(), words[8]), period, damping, gain, step, *place,
-        site=" ".join(words[18:]), line=number,
-    )  # fmt: skip
+        key=int(words[0], 16),
+        station=words[3],
+        component=words[4],
+        recorded=words[1],
+        delay_ms=delay,
+        bits=bits,
+        sensitivity=sensitivity,
+        unit=_UNIT.get(words[8].lower(), words[8]),
+        period_s=period,
+        damping=damping,
+        gain_db=gain,
+        step_v=step,
+        latitude=latitude,
+        longitude=longitude,
+        elevation_m=elevation,
+        p_correction_s=p_correction,
+        s_correction_s=s_correction,
+        site=" ".join(words[18:]),
+        line=number,
+    )
 
 
 def _value(word: str) -> float:
@@ -408,7 +426,7 @@ class _Names:
     def give(
         self, entries: Iterable[ChannelEntry], path: Path, failures: list[dict[str, Any]]
     ) -> Iterator[ChannelEntry]:
-        """Yield the entries named; sensors that would share a name get locations 01, 02, ... in their order."""
+        """Yield the entries named; sensors that would share a name get locations 01, 02, ... in order."""
         taken: dict[str, int] = {}
         for entry in entries:
             if entry.key in self.ids:
@@ -426,9 +444,7 @@ class _Names:
                 _fail(failures, f"{path} line {entry.line}", f"channel {entry.key:04X}: {changed}")
             yield replace(entry, seed_id=name)
 
-    def _codes(
-        self, entry: ChannelEntry, path: Path, failures: list[dict[str, Any]]
-    ) -> tuple[str, str, str]:
+    def _codes(self, entry: ChannelEntry, path: Path, failures: list[dict[str, Any]]) -> tuple[str, str, str]:
         letters, point, rest = entry.station.partition(".")
         network = self.networks.get(letters, letters) if point and rest else self.network
         band = band_code(self.rates.get(entry.key, self.rate), entry.period_s)

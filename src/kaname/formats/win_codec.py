@@ -14,8 +14,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 KEY, TIME, FRAME, COUNT, CODE, OFFSET = range(6)
-"""Columns of the table of channel blocks: channel (organisation, network and number, as 32 bits), start [1/100 s
-since 1970, clock of the file], length [1/100 s], samples, size code, offset of the first sample."""
+"""Columns of the table of channel blocks: channel (organisation, network and number, as 32 bits), start
+[1/100 s since 1970, clock of the file], length [1/100 s], samples, size code, offset of the first sample."""
 
 MISSING = -(1 << 31)
 """What a sample that is marked missing decodes to, in the tilt variant."""
@@ -93,13 +93,18 @@ def _clock(data: NDArray[Any], p: int, wide: bool) -> int:  # pragma: no cover  
 
 
 @njit(cache=True)
-def _uint32(data: NDArray[Any], p: int) -> int:  # pragma: no cover  (compiled)
+def _uint32(data: NDArray[Any], p: int) -> Any:  # pragma: no cover  (compiled)
     return (
         (np.int64(data[p]) << 24)
         | (np.int64(data[p + 1]) << 16)
         | (np.int64(data[p + 2]) << 8)
         | np.int64(data[p + 3])
     )
+
+
+@njit(cache=True)
+def _signed(byte: Any) -> Any:  # pragma: no cover  (compiled)
+    return np.int64(np.int8(byte))
 
 
 @njit(cache=True)
@@ -125,7 +130,7 @@ def _head(data: NDArray[Any], p: int, wide: bool) -> tuple[int, int, int, int]: 
 @njit(cache=True)
 def _channel(
     data: NDArray[Any], p: int, end: int, wide: bool
-) -> tuple[int, int, int, int, int]:  # pragma: no cover
+) -> tuple[Any, Any, Any, int, Any]:  # pragma: no cover
     """Return key, samples, size code, offset of the first sample and end of the channel block at ``p``.
 
     The end is 0 where no channel block fits.
@@ -327,16 +332,16 @@ def decode(
                 here[n - 1] = value + (half ^ 8) - 8
         elif code == 1:
             for k in range(packed.size):
-                value += np.int8(packed[k])
+                value += _signed(packed[k])
                 here[k + 1] = value
         elif code == 2:
             for k in range(n - 1):
-                value += (np.int64(np.int8(packed[2 * k])) << 8) | np.int64(packed[2 * k + 1])
+                value += (_signed(packed[2 * k]) << 8) | np.int64(packed[2 * k + 1])
                 here[k + 1] = value
         elif code == 3:
             for k in range(n - 1):
                 value += (
-                    (np.int64(np.int8(packed[3 * k])) << 16)
+                    (_signed(packed[3 * k]) << 16)
                     | (np.int64(packed[3 * k + 1]) << 8)
                     | np.int64(packed[3 * k + 2])
                 )
@@ -372,7 +377,7 @@ def decode_tilt(
                 half = byte >> 4 if ((k - 1) & 1) == low_first else byte & 15
                 step, marker = (half ^ 8) - 8, -8
             else:
-                step = np.int64(np.int8(data[p]))
+                step = _signed(data[p])
                 for b in range(1, code):
                     step = (step << 8) | np.int64(data[p + b])
                 p += code
@@ -455,7 +460,7 @@ def _equal(data: NDArray[Any], table: NDArray[Any], i: int, j: int) -> bool:  # 
             return False
     n, code = table[i, COUNT], table[i, CODE]
     length = 4 + (code * (n - 1) if code else n >> 1)
-    for b in range(length):
+    for b in range(length):  # noqa: SIM110  (compiled)
         if data[table[i, OFFSET] + b] != data[table[j, OFFSET] + b]:
             return False
     return True

@@ -2,8 +2,8 @@
 
 A channel number of WIN says nothing about network, place or component. Without a table its four hexadecimal
 digits are the station, ``.6033..HY1``; WIN32 adds the organisation and network numbers as network,
-``0101.6033..HY1`` (0101 is Hi-net, as everywhere at NIED). ``Y`` is SEED's instrument code for "not specific",
-``1`` claims no orientation, and the band code follows from the rate.
+``0101.6033..HY1`` (0101 is Hi-net, as everywhere at NIED). ``Y`` is SEED's instrument code for "not
+specific", ``1`` claims no orientation, and the band code follows from the rate.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def seed_name(key: int, wide: bool, rate: float) -> str:
 
 
 def channel_key(identifier: str) -> tuple[int | None, int] | None:
-    """Return organisation and network (16 bits, ``None`` for WIN) and number of an identifier of `seed_name`."""
+    """Return organisation and network (16 bits; WIN: ``None``) and number of an identifier of `seed_name`."""
     match = _NAMED.match(identifier)
     if match is None:
         return None

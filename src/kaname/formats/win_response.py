@@ -23,9 +23,9 @@ def to_inventory(table: ChannelTable) -> Any:
     """Return an ObsPy ``Inventory`` of a channel table, ready for StationXML.
 
     The response has three stages: the sensor (poles and zeros from natural period and damping, gain in V per
-    unit), the amplifier, and the digitiser (counts per V). A channel whose unit is not one of ground motion, or
-    whose gains are not stated, gets no response, and one without a place is left out: `inventory_failures` says
-    which.
+    unit), the amplifier, and the digitiser (counts per V). A channel whose unit is not one of ground motion,
+    or whose gains are not stated, gets no response, and one without a place is left out:
+    `inventory_failures` says which.
     """
     from obspy.core.inventory import Inventory, Network
 

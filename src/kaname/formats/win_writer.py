@@ -119,8 +119,8 @@ def pack_win(
     second, key, rate = second[order], key[order], rate[order]
     double = np.flatnonzero((np.diff(second) == 0) & (np.diff(key) == 0))
     if double.size:
-        at = np.datetime64(int(second[double[0]]), "s")
-        raise InputError(f"two blocks of channel {key[double[0]]:04X} hold the second from {at}; cut one")
+        when = np.datetime64(int(second[double[0]]), "s")
+        raise InputError(f"two blocks of channel {key[double[0]]:04X} hold the second from {when}; cut one")
     if form == "win" and (second[0] < -OFFSET_S[clock] or second[-1] >= _WIN_END):
         raise InputError("WIN has two digits of the year, 1970 to 2069; write win32")
     samples = np.concatenate([p.samples for p in pieces])
@@ -177,7 +177,9 @@ class _Piece:
                 f"{rows[0]['message']}, from {isoformat(block.start)}; take whole_seconds of it first"
             )
         if not np.issubdtype(whole.data.dtype, np.integer):
-            raise InputError(f"{identifier}: {whole.data.dtype} samples cannot be written as WIN without loss")
+            raise InputError(
+                f"{identifier}: {whole.data.dtype} samples cannot be written as WIN without loss"
+            )
         samples = whole.data[0]
         if samples.dtype != np.int32 and (samples.min() < _LEAST or samples.max() > _MOST):
             raise InputError(f"{identifier} has samples beyond 32 bits, which WIN cannot hold")
@@ -196,9 +198,7 @@ def _key(identifier: str, when: np.datetime64, wide: bool, number: Number | None
         return key
     named = channel_key(identifier)
     if named is None:
-        raise InputError(
-            f"{identifier} has no channel number; give `number`, for example a channel table's"
-        )
+        raise InputError(f"{identifier} has no channel number; give `number`, for example a channel table's")
     network, channel = named
     return (network or 0) << 16 | channel if wide else channel
 
@@ -211,15 +211,15 @@ def _bound(rate: NDArray[Any], second: NDArray[Any]) -> int:
 
 
 def _stamps(seconds: NDArray[Any], form: Form) -> NDArray[np.uint8]:
-    """Return times [s since 1970, clock of the file] as BCD, shape ``(n, 6)`` for WIN, ``(n, 8)`` for WIN32."""
+    """Return times [s since 1970, clock of the file] as BCD, shape ``(n, 6)``, for WIN32 ``(n, 8)``."""
     text = np.datetime_as_string(seconds.astype("datetime64[s]"))
     digits = np.char.replace(np.char.replace(np.char.replace(text, "-", ""), ":", ""), "T", "")
-    digits = [d + "00" if form == "win32" else d[2:] for d in digits.tolist()]
-    return np.frombuffer(bytes.fromhex("".join(digits)), np.uint8).reshape(len(seconds), -1)
+    stamps = [d + "00" if form == "win32" else d[2:] for d in digits.tolist()]
+    return np.frombuffer(bytes.fromhex("".join(stamps)), np.uint8).reshape(len(seconds), -1)
 
 
 @njit(cache=True)
-def _put(out: NDArray[Any], at: int, value: int, n_byte: int) -> int:  # pragma: no cover  (compiled)
+def _put(out: NDArray[Any], at: int, value: Any, n_byte: int) -> int:  # pragma: no cover  (compiled)
     for b in range(n_byte - 1, -1, -1):
         out[at] = (value >> (8 * b)) & 255
         at += 1
@@ -227,7 +227,7 @@ def _put(out: NDArray[Any], at: int, value: int, n_byte: int) -> int:  # pragma:
 
 
 @njit(cache=True)
-def _fits(low: int, high: int, bits: int) -> bool:  # pragma: no cover  (compiled)
+def _fits(low: Any, high: Any, bits: int) -> Any:  # pragma: no cover  (compiled)
     return low >= -(1 << (bits - 1)) and high < 1 << (bits - 1)
 
 
