@@ -401,7 +401,7 @@ class TestS3:
         assert not report.failures and report.n_data == 6
         assert set(found) == {f"XX.{s}..{c}" for s in ("AAA", "AAB", "AAC") for c in ("HHZ", "HHN")}
         # Whole records that touch the time wanted.
-        assert all(8640 + 4320 <= n < 8640 + 4320 + 400 for n in found.values())
+        assert all(8640 + 4320 <= n < 8640 + 4320 + 800 for n in found.values())
         n = len(local.asked)
         with Archive(tmp_path) as archive:
             assert (
