@@ -22,10 +22,12 @@ from kaname.center.digest import Digest
 from kaname.center.errors import ServiceError
 from kaname.center.holdings import Holdings
 from kaname.center.limits import Bucket
+from kaname.center.pages import Pages
 from kaname.center.parameters import SERVICES, Selection, Service, Values
 from kaname.center.selecting import Plan, plan
 from kaname.center.wadl import help_page, wadl
 from kaname.core.errors import KanameError, StorageError
+from kaname.core.time import NS_PER_S
 
 log = logging.getLogger("kaname.center")
 
@@ -54,7 +56,7 @@ class Center:
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
-        routes = [*self._service_routes()]
+        routes = [*self._service_routes(), *Pages(self.holdings).routes(self._guarded)]
         cors = Middleware(
             CORSMiddleware,
             allow_origins=["*"],
@@ -88,7 +90,7 @@ class Center:
                 routes.append(Route(f"{at}/{name}", self._guarded(service, partial(plain, service))))
         return routes
 
-    def _guarded(self, service: Service, answer: Answer) -> Answer:
+    def _guarded(self, service: Service | None, answer: Answer) -> Answer:
         """Return an answer that refuses who asks too often and words errors as the standard does."""
 
         async def guarded(request: Request) -> Response:
@@ -116,11 +118,12 @@ class Center:
         return guarded
 
     async def _read(self, request: Request, service: Service) -> tuple[Values, list[Selection]]:
+        query = request.scope["query_string"].decode("latin-1")
         if request.method == "POST":
-            if request.url.query:
+            if query:
                 raise ServiceError(400, "the parameters of a POST request belong into its body")
             return service.read_body(await self._body(request), self.settings.request_lines)
-        return service.read_query(request.url.query)
+        return service.read_query(query)
 
     async def _body(self, request: Request) -> str:
         most = self.settings.request_lines * _BODY_BYTES_PER_LINE
@@ -141,7 +144,7 @@ class Center:
 
     async def _dataselect(self, request: Request) -> Response:
         service = SERVICES["dataselect"]
-        user = self._user(request) if request.url.path.endswith("auth") else None
+        user = self._user(request) if request.scope["path"].endswith("auth") else None
         values, selections = await self._read(request, service)
         find = partial(plan, self.holdings, selections, values, user)
         small = len(selections) == 1 and _is_small(selections[0])
@@ -242,9 +245,9 @@ class Center:
 
 def _is_small(selection: Selection) -> bool:
     """Tell whether the records of a selection are found faster than a thread is: one channel, an hour."""
-    if selection.start is None or selection.end is None or not selection.is_one:
+    if selection.start is None or selection.end is None or not selection.one:
         return False
-    return bool((selection.end - selection.start).astype(int) < 3600e9)
+    return selection.end - selection.start < 3600 * NS_PER_S
 
 
 def _refusals(found: Plan, user: str | None) -> dict[str, str]:

@@ -26,7 +26,7 @@ class Row(NamedTuple):
     start: int
     """First sample [ns since 1970]."""
     end: int
-    """End of the last sample [ns since 1970]."""
+    """Last sample [ns since 1970]."""
     n_span: int
     restricted: bool
     updated: int
@@ -60,7 +60,7 @@ def _of_channel(
     holdings: Holdings, identifier: str, selection: Selection, values: Values, restricted: bool, extent: bool
 ) -> Iterator[Row]:
     low, high = bounds(selection)
-    end = None if selection.end is None else selection.end + np.timedelta64(1, "ns")
+    end = None if selection.end is None else selection.end + 1
     for _, spans in holdings.archive.each_span([identifier], selection.start, end):
         quality = _quality(holdings, identifier, int(spans["start"][0]))
         if values["quality"] not in ("b", "*", quality.lower()):
@@ -72,10 +72,11 @@ def _of_channel(
         for group in groups:
             own = spans[group]
             rate, updated = float(own["rate"][-1]), int(own["updated"].max())
+            period = round(NS_PER_S / rate)
             pieces = [
-                (max(start, low), min(following, high))
+                (max(start, low), min(following - period, high))
                 for start, following in _pieces(own, values, extent)
-                if start <= high and following > low
+                if start <= high and following - period >= low
             ]
             if extent and pieces:
                 pieces = [(pieces[0][0], max(stop for _, stop in pieces)), *pieces[1:]]
@@ -87,8 +88,7 @@ def _of_channel(
 
 def _quality(holdings: Holdings, identifier: str, start: int) -> str:
     """Return the quality of the first record from a time on: the index keeps none, so one stands for all."""
-    time = np.datetime64(start, "ns")
-    for located in holdings.archive.locate(identifier, time, time + np.timedelta64(1, "ns")):
+    for located in holdings.archive.locate(identifier, start, start + 1):
         return quality_letter(holdings, located)
     return "M"
 
@@ -146,7 +146,7 @@ def as_text(found: Sequence[Row], values: Values, *, extent: bool) -> Iterator[s
         yield "#" + " ".join(names)
     for row in found:
         codes = row.seed_id.split(".")
-        cells = [*codes, row.quality, f"{row.rate:g}", _moment(row.start), _moment(row.end)]
+        cells = [*codes, row.quality, f"{row.rate:.10g}", _moment(row.start), _moment(row.end)]
         if updated:
             cells.append(_moment(row.updated))
         if extent:

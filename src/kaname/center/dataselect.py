@@ -25,7 +25,7 @@ from kaname.formats.miniseed import fits_version_2, pack
 from kaname.formats.miniseed_sections import decode
 
 CONTENT_TYPE = "application/vnd.fdsn.mseed"
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 1 << 19
 _RECORD_LENGTH = 512
 
 

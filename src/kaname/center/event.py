@@ -38,9 +38,9 @@ def select(holdings: Holdings, events: Events, values: Values) -> NDArray[np.int
     wanted = within(columns["latitude"], columns["longitude"], values)
     start, end = values["starttime"], values["endtime"]
     if start is not None:
-        wanted &= columns["time"] >= start
+        wanted &= columns["time"] >= np.datetime64(start, "ns")
     if end is not None:
-        wanted &= columns["time"] <= end
+        wanted &= columns["time"] <= np.datetime64(end, "ns")
     for low, high, name in _SPANS:
         least, most = values[low], values[high]
         if least is not None and most is not None and least > most:
@@ -59,7 +59,7 @@ def select(holdings: Holdings, events: Events, values: Values) -> NDArray[np.int
     if values["contributor"] is not None and values["contributor"] != holdings.settings.name:
         wanted[:] = False
     if values["updatedafter"] is not None:
-        wanted &= columns["updated"] > values["updatedafter"]
+        wanted &= columns["updated"] > np.datetime64(values["updatedafter"], "ns")
     if values["eventid"] is not None:
         named = _named(events, values["eventid"])
         wanted &= np.isin(np.arange(len(wanted)), named)

@@ -112,10 +112,9 @@ class Holdings:
         return self._events.get()
 
     def match(self, selection: Selection) -> list[str]:
-        """Return the channels with data that a selection names, sorted."""
-        if selection.is_one:
-            identifier = ".".join(field[0] for field in selection[:4])
-            return self.archive.channels(identifier)
+        """Return the channels that a selection names, sorted; one named in full need not have data."""
+        if selection.one:
+            return [selection.one]
         known = self.archive.channels()
         fits = [matcher(field) for field in selection[:4]]
         return [i for i in known if all(fit(code) for fit, code in zip(fits, i.split(".")))]

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl
@@ -19,7 +20,7 @@ import numpy as np
 
 from kaname.center.errors import ServiceError
 from kaname.core.errors import InputError
-from kaname.core.time import as_time
+from kaname.core.time import as_time, isoformat
 
 Kind = Literal["time", "float", "int", "bool", "text", "codes", "choice", "choices"]
 
@@ -97,29 +98,33 @@ class Parameter:
 
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?)?Z?", re.ASCII)
+_EPOCH = datetime(1970, 1, 1)
+_MICROSECOND = timedelta(microseconds=1)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,6})?)?Z?", re.ASCII)
 _CODES = re.compile(r"[A-Za-z0-9_*?-]{1,16}", re.ASCII)
 
 
-def read_time(text: str) -> np.datetime64:
-    """Return the time that a text states, UTC.
+def read_time(text: str) -> int:
+    """Return the time that a text states, UTC [ns since 1970].
 
     Raises
     ------
     InputError, ValueError
-        When it states none.
+        When it states none, or one that nanoseconds cannot express.
     """
-    if _TIME.fullmatch(text):
-        # The usual form without pandas, which takes ten times as long.
-        return as_time(np.datetime64(text.removesuffix("Z"), "us" if len(text) < 28 else "ns"))
+    if _TIME.fullmatch(text) and 1678 < int(text[:4]) < 2262:
+        # The usual form without pandas, which takes fifty times as long.
+        since = datetime.fromisoformat(text.removesuffix("Z")) - _EPOCH
+        return since // _MICROSECOND * 1000
     if not _LOOSE_TIME.fullmatch(text):
         raise InputError(f"{text[:80]!r} is no time")
-    return as_time(text)
+    return int(as_time(text).astype(np.int64))
 
 
 _LOOSE_TIME = re.compile(r"\d{4}-?\d\d-?\d\d([T ]\d\d:?\d\d(:?\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 
 
+@lru_cache(maxsize=4096)
 def codes(text: str) -> tuple[str, ...]:
     """Return the codes of a comma-separated list; ``--`` and nothing stand for an empty code.
 
@@ -135,22 +140,22 @@ def codes(text: str) -> tuple[str, ...]:
 
 
 class Selection(NamedTuple):
-    """Channels and a span of time, both ends inclusive; ``None`` is open."""
+    """Channels and a span of time, both ends inclusive [ns since 1970]; ``None`` is open."""
 
     network: tuple[str, ...] = ("*",)
     station: tuple[str, ...] = ("*",)
     location: tuple[str, ...] = ("*",)
     channel: tuple[str, ...] = ("*",)
-    start: np.datetime64 | None = None
-    end: np.datetime64 | None = None
+    start: int | None = None
+    end: int | None = None
 
     @property
-    def is_one(self) -> bool:
-        """Whether it names one channel, without wildcards."""
-        return all(len(field) == 1 and not _WILD.search(field[0]) for field in self[:4])
-
-
-_WILD = re.compile(r"[*?]")
+    def one(self) -> str:
+        """``NET.STA.LOC.CHA``, or nothing when it may name several channels."""
+        if len(self[0]) == len(self[1]) == len(self[2]) == len(self[3]) == 1:
+            text = f"{self[0][0]}.{self[1][0]}.{self[2][0]}.{self[3][0]}"
+            return "" if "*" in text or "?" in text else text
+        return ""
 
 
 @lru_cache(maxsize=4096)
@@ -259,7 +264,8 @@ def _known(service: Service) -> dict[str, Parameter]:
 
 def _ordered(start: Any, end: Any) -> tuple[Any, Any]:
     if start is not None and end is not None and start > end:
-        raise ServiceError(400, f"the time span is empty: it starts at {start} and ends at {end}")
+        low, high = (isoformat(np.datetime64(ns, "ns")) for ns in (start, end))
+        raise ServiceError(400, f"the time span is empty: it starts at {low} and ends at {high}")
     return start, end
 
 

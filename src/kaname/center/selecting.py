@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from kaname.core.errors import StorageError
 from kaname.core.time import NS_PER_S
 from kaname.formats.miniseed_sections import JOIN_TOLERANCE, Section
 
-_MARGIN = np.timedelta64(2, "s")
+_MARGIN = 2 * NS_PER_S
 """A record may start half a sample from where its section's clock has it: look for it a little further."""
 _QUALITY = {"d": 1, "r": 2, "q": 3, "m": 4}
 
@@ -80,7 +81,7 @@ def plan(holdings: Holdings, selections: Sequence[Selection], values: Values, us
                     raise ServiceError(
                         413, f"the request is for more than {most} bytes; ask for less time or fewer channels"
                     )
-                if _is_version(holdings, located, wanted, version):
+                if _is_version(holdings, located, version):
                     out.parts += _runs(located, section.offsets[wanted], section.lengths[wanted])
                 else:
                     out.parts += _recoded(located, wanted)
@@ -119,8 +120,10 @@ def _of_channel(
 
 def bounds(selection: Selection) -> tuple[int, int]:
     """Return the span of a selection, both ends inclusive [ns since 1970]."""
-    low = -_FAR if selection.start is None else int(selection.start.astype(np.int64))
-    return low, _FAR if selection.end is None else int(selection.end.astype(np.int64))
+    return (
+        -_FAR if selection.start is None else selection.start,
+        _FAR if selection.end is None else selection.end,
+    )
 
 
 _FAR = 2**62
@@ -131,7 +134,7 @@ def _segments(
 ) -> list[tuple[int, int]]:
     """Return from when to when the gap-free segments last that are long enough within the window."""
     low, high = bounds(selection)
-    end = None if selection.end is None else selection.end + np.timedelta64(1, "ns")
+    end = None if selection.end is None else selection.end + 1
     found = []
     for _, spans in holdings.archive.each_span([identifier], selection.start, end):
         for start, following in chains(spans):
@@ -206,23 +209,23 @@ def _recoded(located: Located, wanted: NDArray[np.bool_]) -> Iterator[Recoded]:
         yield Recoded(part, located.path, located.stamp)
 
 
-def _is_version(holdings: Holdings, located: Located, wanted: NDArray[np.bool_], version: int) -> bool:
-    """Tell whether the first and the last wanted record are of a version of miniSEED.
+def _is_version(holdings: Holdings, located: Located, version: int) -> bool:
+    """Tell whether the first and the last record are of a version of miniSEED.
 
     Files are of one version, or have been of one and go on in the other.
     """
-    offsets = located.section.offsets[wanted]
-    heads = _heads(holdings, located, [offsets[0], offsets[-1]], 3)
-    return all((head == b"MS\3") == (version == 3) for head in heads)
+    offsets = located.section.offsets
+    heads = (_head(holdings, located, int(offset)) for offset in (offsets[0], offsets[-1]))
+    return all((head[:3] == b"MS\3") == (version == 3) for head in heads)
 
 
 def _of_quality(
     holdings: Holdings, located: Located, wanted: NDArray[np.bool_], quality: int
 ) -> NDArray[np.bool_]:
     """Tell which of the wanted records are of a quality: D, R, Q and M of miniSEED 2 are 1 to 4."""
-    heads = _heads(holdings, located, located.section.offsets[wanted].tolist(), 40)
-    fits = np.zeros(len(wanted), bool)
-    fits[wanted] = [_quality(head) == quality for head in heads]
+    fits = wanted.copy()
+    offsets = located.section.offsets[wanted].tolist()
+    fits[wanted] = [_quality(_head(holdings, located, offset)) == quality for offset in offsets]
     return fits
 
 
@@ -232,17 +235,22 @@ def _quality(head: bytes) -> int:
 
 def quality_letter(holdings: Holdings, located: Located) -> str:
     """Return D, R, Q or M of the first record of a section; what miniSEED 3 has beyond is M."""
-    head = _heads(holdings, located, [int(located.section.offsets[0])], 40)[0]
-    return "DDRQM"[min(_quality(head), 4)]
+    quality = _quality(_head(holdings, located, int(located.section.offsets[0])))
+    return "DDRQM"[min(quality, 4)]
 
 
-def _heads(holdings: Holdings, located: Located, offsets: Sequence[int], size: int) -> list[bytes]:
-    path = f"{holdings.archive.path}/{located.path}"
+def _head(holdings: Holdings, located: Located, offset: int) -> bytes:
+    """Return the first bytes of a record, of which the last ones asked for are remembered."""
+    return _read_head(f"{holdings.archive.path}/{located.path}", located.stamp, offset)
+
+
+@lru_cache(maxsize=65_536)
+def _read_head(path: str, stamp: Stamp, offset: int) -> bytes:
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return [os.pread(file, size, offset) for offset in offsets]
+            return os.pread(file, 40, offset)
         finally:
             os.close(file)
     except OSError as error:
-        raise StorageError(f"cannot read {located.path}: {error.strerror or error}") from error
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error

@@ -26,14 +26,15 @@ _HEADS = {
     "network": "#Network | Description | StartTime | EndTime | TotalStations",
     "station": "#Network | Station | Latitude | Longitude | Elevation | SiteName | StartTime | EndTime",
     "channel": "#Network | Station | Location | Channel | Latitude | Longitude | Elevation | Depth"
-    " | Azimuth | Dip | SensorDescription | Scale | ScaleFreq | ScaleUnits | SampleRate | StartTime | EndTime",
+    " | Azimuth | Dip | SensorDescription | Scale | ScaleFreq | ScaleUnits | SampleRate | StartTime"
+    " | EndTime",
 }
 
 
 def select(holdings: Holdings, selections: Sequence[Selection], values: Values) -> Tree:
     """Return what of the metadata a request asks for."""
     metadata = holdings.stations
-    if values["updatedafter"] is not None and metadata.updated <= _ns(values["updatedafter"]):
+    if values["updatedafter"] is not None and metadata.updated <= values["updatedafter"]:
         return []
     near = within(metadata.latitude, metadata.longitude, values)
     tree: Tree = []
@@ -87,7 +88,7 @@ def _passes(holdings: Holdings, channel: Node, selection: Selection, values: Val
     if not values["includerestricted"] and holdings.is_restricted(channel.seed_id):
         return False
     if values["matchtimeseries"]:
-        end = None if selection.end is None else selection.end + np.timedelta64(1, "ns")
+        end = None if selection.end is None else selection.end + 1
         return any(True for _ in holdings.archive.each_span([channel.seed_id], selection.start, end))
     return True
 
@@ -100,13 +101,9 @@ def _in_epoch(node: Node, values: Values) -> bool:
     edges = (("start", node.start), ("end", node.end))
     for name, edge in edges:
         before, after = values[f"{name}before"], values[f"{name}after"]
-        if (before is not None and edge >= _ns(before)) or (after is not None and edge <= _ns(after)):
+        if (before is not None and edge >= before) or (after is not None and edge <= after):
             return False
     return True
-
-
-def _ns(time: np.datetime64) -> int:
-    return int(time.astype(np.int64))
 
 
 def as_text(tree: Tree, level: str) -> Iterator[str]:

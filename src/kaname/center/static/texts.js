@@ -1,0 +1,31 @@
+"use strict";
+const TEXTS = {
+  en: {
+    map: "Stations and events", availability: "What is there", filter: "Show channels like",
+    waveform: "Waveforms", channel: "Channel", start: "From (UTC)", length: "Length", show: "Show",
+    events: "Recent events", python: "Get it in Python",
+    "python-lead": "Any program that knows FDSN web services can use this data centre. With ObsPy:",
+    services: "The services, each with its parameters:",
+    lead: (c) => `${c.n_channel} channels, ${c.n_station} stations, ${c.n_event} events`,
+    mapNote: "Triangles: stations (dark with waveforms here, light without). Circles: events, the larger the stronger. Coasts: Natural Earth.",
+    none: "Nothing here.", time: "Time (UTC)", latitude: "Latitude", longitude: "Longitude", depth: "Depth [km]",
+    magnitude: "Magnitude", catalog: "Catalogue", gaps: (n) => (n === 1 ? "1 gap" : `${n} gaps`),
+    restricted: "restricted", more: (n, all) => `${n} of ${all} channels`, noData: "No data in this window.",
+    counts: "counts", loading: "Loading…", second: "s", minute: "min", hour: "h", day: "d",
+    noScriptError: "The data centre does not answer: ", otherLanguage: "日本語", otherCode: "ja",
+  },
+  ja: {
+    map: "観測点と地震", availability: "データの有無", filter: "表示するチャンネル",
+    waveform: "波形", channel: "チャンネル", start: "開始(UTC)", length: "長さ", show: "表示",
+    events: "最近の地震", python: "Python で取得する",
+    "python-lead": "FDSN ウェブサービスに対応したプログラムなら何でも使えます。ObsPy の場合:",
+    services: "サービスの一覧(各パラメータの説明つき):",
+    lead: (c) => `チャンネル ${c.n_channel}、観測点 ${c.n_station}、地震 ${c.n_event}`,
+    mapNote: "三角: 観測点(濃い色は波形あり、薄い色はなし)。丸: 地震(大きいほど規模が大きい)。海岸線: Natural Earth。",
+    none: "ありません。", time: "発震時(UTC)", latitude: "緯度", longitude: "経度", depth: "深さ [km]",
+    magnitude: "マグニチュード", catalog: "カタログ", gaps: (n) => `欠測 ${n}`,
+    restricted: "制限あり", more: (n, all) => `全 ${all} チャンネル中 ${n}`, noData: "この時間帯にデータはありません。",
+    counts: "カウント", loading: "読み込み中…", second: "秒", minute: "分", hour: "時間", day: "日",
+    noScriptError: "データセンターが応答しません: ", otherLanguage: "English", otherCode: "en",
+  },
+};
