@@ -17,10 +17,12 @@ from pydantic import Field
 
 from kaname.core import tables
 from kaname.core.config import Settings
+from kaname.core.errors import NotFoundError
 from kaname.core.geo import LocalFrame
 from kaname.core.time import NS_PER_S, add_seconds, isoformat
 from kaname.earth.traveltime import TravelTimeTable
 from kaname.earth.velocity import Phase, VelocityModel
+from kaname.formats.stations import Stations
 
 EVENT_PREFIX = "kn"
 
@@ -126,28 +128,26 @@ Places = dict[tuple[str, str], tuple[float, float, float]]
 
 
 def _places(picks: pd.DataFrame, stations: pd.DataFrame) -> tuple[Places, pd.DataFrame]:
-    known: Places = {}
-    for row in stations.itertuples():
-        elevation = 0.0 if np.isnan(row.elevation_m) else row.elevation_m
-        buried = 0.0 if np.isnan(row.sensor_depth_m) else row.sensor_depth_m
-        known.setdefault(
-            (row.network, row.station), (row.latitude, row.longitude, (buried - elevation) / 1e3)
-        )
+    lookup = Stations(stations)
     place: Places = {}
     missing = []
-    for network, station in sorted(set(zip(picks["network"], picks["station"]))):
-        found = known.get((network, station), known.get(("", station)))
-        if found is None:
+    # A station that moves within one run keeps the place it has at its first pick.
+    for (network, station), time in picks.groupby(["network", "station"])["time"].min().items():
+        try:
+            row = lookup.at(network, station, "", time)
+        except NotFoundError as error:
             missing.append(
                 {
                     "step": "associate",
                     "subject": f"{network}.{station}",
                     "error": "NotFoundError",
-                    "message": "this station has picks but no coordinates; add it to the stations",
+                    "message": f"its picks are left out: {error}",
                 }
             )
-        else:
-            place[(network, station)] = found
+            continue
+        elevation = 0.0 if np.isnan(row["elevation_m"]) else row["elevation_m"]
+        buried = 0.0 if np.isnan(row["sensor_depth_m"]) else row["sensor_depth_m"]
+        place[(network, station)] = (row["latitude"], row["longitude"], (buried - elevation) / 1e3)
     return place, tables.table(missing, tables.FAILURES)
 
 

@@ -9,6 +9,7 @@ nominal sensitivity) and it is called ``ML_relative``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,8 +20,10 @@ from pydantic import Field
 
 from kaname.core import tables
 from kaname.core.config import Settings
+from kaname.core.errors import NotFoundError
 from kaname.core.time import add_seconds, seconds_between
 from kaname.core.waveform import Waveform
+from kaname.formats.stations import Stations
 from kaname.signal.response import wood_anderson
 
 ABSOLUTE = "ML"
@@ -251,19 +254,19 @@ def _readings(
     first = first.drop_duplicates(["event_id", "network", "station"]).set_index(
         ["event_id", "network", "station"]
     )
-    place = (
-        {}
-        if stations is None
-        else {(s.network, s.station): (s.elevation_m, s.magnitude_correction) for s in stations.itertuples()}
-    )
+    lookup = None if stations is None else Stations(stations)
+    times = events.set_index("event_id")["time"]
     rows = []
     for a in amplitudes:
         if (a.event_id, a.network, a.station) not in first.index or np.isnan(depth.get(a.event_id, np.nan)):
             continue
         arrival = first.loc[(a.event_id, a.network, a.station)]
-        elevation, correction = place.get(
-            (a.network, a.station), place.get(("", a.station), (np.nan, np.nan))
-        )
+        elevation, correction = np.nan, np.nan
+        if lookup is not None:
+            # Without a row in the table the station lies at sea level and has no correction.
+            with suppress(NotFoundError):
+                row = lookup.at(a.network, a.station, a.location, times[a.event_id])
+                elevation, correction = row["elevation_m"], row["magnitude_correction"]
         height_km = 0.0 if np.isnan(elevation) else elevation / 1000
         hypocentral = np.hypot(arrival["distance_km"], depth[a.event_id] + height_km)
         reduced = np.log10(a.amplitude_mm) - float(settings.log_a0(hypocentral))
