@@ -29,6 +29,10 @@ def as_time(value: Any) -> np.datetime64:
     InputError
         When the value is not a time, or lies outside the years that nanoseconds can express.
     """
+    if isinstance(value, np.datetime64) and value.dtype == _NS_DTYPE:
+        stated = value.item()
+        if stated is not None and _FIRST_NS <= stated <= _LAST_NS:
+            return value
     try:
         ns = _nanoseconds(value)
         if not _FIRST_NS <= ns <= _LAST_NS:

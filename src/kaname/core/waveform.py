@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from math import isfinite
 from typing import Any, Self
 
 import numpy as np
@@ -49,7 +50,7 @@ class Waveform:
             raise InputError(f"{data.shape[0]} channels of data but {len(self.ids)} identifiers {self.ids}")
         if data.shape[1] == 0:
             raise InputError(f"waveform of {', '.join(self.ids)} has no samples")
-        if not (np.isfinite(self.sampling_rate) and self.sampling_rate > 0):
+        if not (isfinite(self.sampling_rate) and self.sampling_rate > 0):
             raise InputError(f"sampling rate must be positive, found {self.sampling_rate} Hz in {self.ids}")
         for identifier in self.ids:
             if identifier.count(".") != 3:

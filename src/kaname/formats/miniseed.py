@@ -205,9 +205,11 @@ def _encode(samples: np.ndarray, encoding: Encoding | None, identifier: str) -> 
         raise InputError(
             f"{identifier}: {samples.dtype} samples cannot be written as {encoding} without loss"
         )
-    with np.errstate(over="ignore"):  # refused below
-        native = np.ascontiguousarray(samples, dtype=dtype)
-    if native.dtype != samples.dtype:
+    if samples.dtype == dtype:
+        native = np.ascontiguousarray(samples)
+    else:
+        with np.errstate(over="ignore"):  # refused below
+            native = np.ascontiguousarray(samples, dtype=dtype)
         same = (native == samples) | (native != native)
         if not same.all():
             raise InputError(
