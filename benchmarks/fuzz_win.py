@@ -29,7 +29,7 @@ START = np.datetime64("2011-03-11T05:46:18")
 MOST_SAMPLES_PER_BYTE = 2
 SLOWEST_S_PER_MB = 15.0
 ADDRESS_SPACE_BYTES = 6 << 30
-HOSTILE_MB = 2
+HOSTILE_BYTES = 2 << 20
 TABLE = b"# \xc9\xbd\n6033 1 0 N.AAKH U 6 27 175.60 m/s 1.00 0.70 0 1.023e-07 36.3726 137.9203 483 0 0 A\n"
 
 
@@ -99,9 +99,8 @@ MUTATIONS: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (
 )
 
 
-def hostile() -> dict[str, bytes]:
-    """Return files made to cost time or memory, `HOSTILE_MB` each."""
-    n_byte = HOSTILE_MB << 20
+def hostile(n_byte: int) -> dict[str, bytes]:
+    """Return files made to cost time or memory, about so long."""
     stamp = bytes.fromhex("110311144618")
     one = bytes.fromhex("000000121103111446180001000100000000")
     seconds = np.arange(n_byte // 18)
@@ -184,7 +183,7 @@ def main(minutes: float, seed: int) -> int:
     end = time.monotonic() + 60 * minutes
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file"
-        for name, content in hostile().items():
+        for name, content in hostile(HOSTILE_BYTES).items():
             begin = time.process_time()
             wrong = attempt(path, content, outcomes)
             elapsed = time.process_time() - begin
