@@ -45,6 +45,15 @@ _MEANING = {
 }
 
 
+def _dated(head: bytes, wide: bool) -> bool:
+    """Tell whether a month, a day and an hour stand where they should: most files end here, uncompiled."""
+    if wide and head[:4] != bytes(4):
+        return False
+    at = 6 if wide else 5
+    month, day, hour = (*head[at : at + 3], 0xFF, 0xFF, 0xFF)[:3]
+    return bool(1 <= month <= 0x12 and 1 <= day <= 0x31 and hour <= 0x23)
+
+
 class _Reader:
     """What the three readers share."""
 
@@ -54,7 +63,7 @@ class _Reader:
 
     def sniff(self, head: bytes, path: Path) -> bool:
         """Look for a first second whose channel blocks fill it exactly."""
-        return bool(codec.believable(np.frombuffer(head, np.uint8), self.wide))
+        return _dated(head, self.wide) and bool(codec.believable(np.frombuffer(head, np.uint8), self.wide))
 
     def read(self, path: Path, *, start: np.datetime64 | None, end: np.datetime64 | None) -> WaveformRead:
         """Read the samples with ``start <= time < end``; see `read_win`."""
