@@ -67,18 +67,15 @@ def test_easy_client_of_obspy(tmp_path: Path) -> None:
         assert {"multistation", "info:streams"} <= set(client.capabilities)
         client.select_stream("XX", "AAA", "HH?")
         traces: list[obspy.Trace] = []
-
-        def on_data(trace: obspy.Trace) -> None:
-            traces.append(trace)
-            client.conn.terminate()
-
-        client.on_data = on_data  # type: ignore[method-assign]
+        client.on_data = traces.append  # type: ignore[method-assign]
         thread = threading.Thread(target=client.run, daemon=True)
         thread.start()
         deadline = time.monotonic() + 20
-        while thread.is_alive() and time.monotonic() < deadline:
+        while not traces and time.monotonic() < deadline:
             server.publish(*records(20, n=100, seed=1))
             time.sleep(0.05)
+        client.conn.timeout = 0  # how it is stopped
+        server.publish(*records(40, n=100, seed=1))
         thread.join(20)
         np.testing.assert_array_equal(traces[0].data, wave(20, 100, seed=1).data[0])
 
@@ -135,9 +132,8 @@ def test_client_of_earthscope(tmp_path: Path, archive: Archive, protocol: str) -
         server.publish(*new, *long)
 
         def connect(**options: object) -> object:
-            return package.SeedLink(
-                f"127.0.0.1:{server.port}", protocol=package.Protocol(protocol), timeout=20, **options
-            )
+            version = package.Protocol(protocol)
+            return package.SeedLink("127.0.0.1", server.port, protocol=version, timeout=20, **options)
 
         with connect(dialup=True) as client:  # type: ignore[attr-defined]
             assert client.info_dict("STATIONS")

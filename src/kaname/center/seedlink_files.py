@@ -16,11 +16,12 @@ from pathlib import Path
 from kaname.archive.store import OWN_NAMES
 from kaname.center.seedlink_packets import log
 from kaname.center.seedlink_ring import Position, Ring
-from kaname.core.errors import FormatError
+from kaname.core.errors import FormatError, StorageError
 from kaname.formats.miniseed_records import Fault, scan_records
 
 POLL_S = 0.5
 """How often files that grow are looked at [s]."""
+_RETRY_S = 5.0
 _QUIET_S = 2 * 86400.0
 _QUIET_EVERY = 60
 _RACY_NS = 2_000_000_000
@@ -34,6 +35,8 @@ class _File:
     position: Position
     mtime: float
     """When it last changed [s since 1970]."""
+    size: int = -1
+    """Its length when it was last read to the end [bytes]."""
     ignored: bool = False
     """It is no miniSEED."""
 
@@ -66,18 +69,22 @@ class Follower:
         self._turn = 0
 
     async def run(self) -> None:
-        """Follow, for ever."""
+        """Follow, for ever; while the ring takes nothing (a full disk), wait and try again."""
         while True:
             begun = time.monotonic()
             changed, seen = await asyncio.to_thread(self._look)
-            if seen:
-                await self.ring.note(seen)
-            self._first = False
-            for path in changed:
-                await self._take(path)
+            try:
+                if seen:
+                    await self.ring.note(seen)
+                self._first = False
+                for path in changed:
+                    self._files[path].size = -1  # not yet
+                    await self._take(path)
+            except StorageError as error:
+                log.error("%s; trying again in %g s", error, _RETRY_S)
+                await asyncio.sleep(_RETRY_S)
             # A tree so large that looking at it takes long is looked at less often.
-            took = time.monotonic() - begun
-            await asyncio.sleep(max(self.poll_s, 5 * took if not changed else 0))
+            await asyncio.sleep(max(self.poll_s, 0.2 * (time.monotonic() - begun)))
 
     def _look(self) -> tuple[list[str], list[Position]]:
         """Return the files with something new, and those that are seen for the first time and not read."""
@@ -96,10 +103,11 @@ class Follower:
                 known = Position(path, status.st_dev, status.st_ino, read)
                 if self._first:
                     passed.append(known)
-            self._files[path] = _File(known, 0.0 if known.position < status.st_size else status.st_mtime)
+            read_on = known.position < status.st_size or known.inode != status.st_ino
+            self._files[path] = _File(known, status.st_mtime, -1 if read_on else status.st_size)
         changed = []
         for path, file in list(self._files.items()):
-            if not everything and now - file.mtime > _QUIET_S and file.mtime:
+            if not everything and now - file.mtime > _QUIET_S and file.size >= 0:
                 continue
             try:
                 status = os.stat(path)  # noqa: PTH116
@@ -111,7 +119,7 @@ class Follower:
             if not same or status.st_size < position.position:
                 file.ignored = False
                 changed.append(path)
-            elif status.st_size > position.position and not file.ignored and status.st_mtime != file.mtime:
+            elif not file.ignored and (status.st_size, status.st_mtime) != (file.size, file.mtime):
                 changed.append(path)
             file.mtime = status.st_mtime
         return changed, passed
@@ -157,8 +165,10 @@ class Follower:
                 found = await asyncio.to_thread(self._read, file)
             except OSError as error:
                 log.warning("%s cannot be read: %s", path, error.strerror or error)
+                file.size = 0  # look again when it changes
                 return
-            if found is None:
+            if isinstance(found, int):
+                file.size = found
                 return
             data, position = found
             if data:
@@ -167,23 +177,24 @@ class Follower:
                 await self.ring.note([position])
             file.position = position
 
-    def _read(self, file: _File) -> tuple[bytes, Position] | None:
-        """Return the next whole records of a file and how far it is read with them; ``None`` at its end."""
+    def _read(self, file: _File) -> tuple[bytes, Position] | int:
+        """Return the next whole records of a file and how far it is read with them; its size at the end."""
         path, device, inode, at = file.position
         with open(path, "rb", buffering=0) as stream:  # noqa: PTH123
             status = os.fstat(stream.fileno())
             if (status.st_dev, status.st_ino) != (device, inode) or status.st_size < at:
                 return self._read_anew(path, status)
-            if file.ignored or status.st_size == at:
-                return None
             stream.seek(at)
             data = stream.read(_PIECE_BYTES)
         whole = _whole(data)
         if at == 0 and len(data) >= _HEADER_BYTES and not _begins(data):
             log.info("%s is no miniSEED and is not followed", path)
             file.ignored = True
-            return None
-        return (data[:whole], Position(path, device, inode, at + whole)) if whole else None
+            return status.st_size
+        if not whole and len(data) == _PIECE_BYTES and data.strip(b"\0"):
+            log.warning("%s: %d bytes from byte %d left out: no record is so long", path, len(data), at)
+            return b"", Position(path, device, inode, at + len(data))
+        return (data[:whole], Position(path, device, inode, at + whole)) if whole else status.st_size
 
     def _read_anew(self, path: str, status: os.stat_result) -> tuple[bytes, Position]:
         """Return the records of a file that was replaced that reach beyond all of their channel before."""

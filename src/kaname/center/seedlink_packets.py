@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from kaname.core.errors import InputError
 from kaname.core.time import NS_PER_S
@@ -56,8 +57,7 @@ class Stream:
         return f"{location}_{'_'.join(channel) if len(channel) == 3 else channel}"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record as it came in."""
 
     stream: Stream
@@ -82,8 +82,7 @@ class Record:
         return max(1, len(self.records_3) // RECORD_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """A record with its place in the order of its station."""
 
     number: int
