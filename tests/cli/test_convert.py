@@ -14,6 +14,7 @@ from kaname.archive.store import Archive
 from kaname.cli import main
 from kaname.formats import conversion
 from kaname.formats.contract import read_waveforms
+from kaname.formats.win_channels import read_channel_table
 
 EVENT = Path(obspy.__file__).parent / "io/cnv/tests/data/obspyck_20141020150701.xml"
 INVENTORY = Path(obspy.__file__).parent / "io/stationxml/tests/data/IRIS_single_channel_with_response.xml"
@@ -179,3 +180,39 @@ def test_a_table_of_stations_becomes_stationxml(tmp_path) -> None:
     (network,) = obspy.read_inventory(str(out / "s.xml"))
     assert [(s.code, s.latitude) for s in network] == [("A", 35.1)]
     assert "2 rows became 1" in table(out, "failures")["message"].iloc[0]
+
+
+TABLE = """\
+0001 1 0 N.AAKH U 6 27 175.60 m/s 1.00 0.70 0 1.023e-07 36.3726 137.9203 483 0 0
+0002 1 0 N.AAKH N 6 27 175.60 m/s 1.00 0.70 0 1.023e-07 36.3726 137.9203 483 0 0
+"""
+
+
+def test_win32_and_back_with_a_channel_table(tmp_path) -> None:
+    table_path = tmp_path / "channels.ch"
+    table_path.write_text(TABLE)
+    ids = [entry.seed_id for entry in read_channel_table(table_path).entries]
+    network, station, location, _ = ids[0].split(".")
+    rng = np.random.default_rng(3)
+    traces = [
+        Trace(
+            np.cumsum(rng.integers(-900, 901, 2550)).astype("int32"),
+            {"network": network, "station": station, "location": location, "channel": i.split(".")[3]}
+            | {"starttime": UTCDateTime("2019-12-31T23:59:50.5"), "sampling_rate": 100},
+        )
+        for i in ids
+    ]
+    Stream(traces).write(str(tmp_path / "a.mseed"), "MSEED")
+    words = ("--channels", table_path, "--prove")
+    assert run(tmp_path / "a.mseed", "--to", "win32", "--out", tmp_path / "win", *words) == 3
+    failures = table(tmp_path / "win", "failures")
+    assert set(failures["error"]) == {"PartialSecond"} and len(failures) == 2
+    proofs = table(tmp_path / "win", "proofs").set_index("aspect")
+    assert proofs.loc["samples", "verdict"] == "equal" and proofs.loc["samples", "n_compared"] == 5000
+    assert run(tmp_path / "win/a.win32", "--to", "miniseed3", "--out", tmp_path / "back", *words) == 0
+    back = {b.ids[0]: b for b in read_waveforms(tmp_path / "back/a.mseed3").blocks}
+    assert sorted(back) == sorted(ids)
+    for trace in traces:
+        np.testing.assert_array_equal(back[trace.id].data[0], trace.data[50:])
+    assert run(tmp_path / "a.mseed", "--to", "win32", "--out", tmp_path / "nameless") == 1
+    assert run(table_path, "--to", "stationxml", "--out", tmp_path / "xml", "--prove") == 0

@@ -34,7 +34,7 @@ def verdicts(before: list[Waveform], after: list[Waveform], name: str) -> dict[s
 @given(
     st.integers(np.datetime64("1930", "ns").astype(int), np.datetime64("2190", "ns").astype(int)),
     st.sampled_from([0.01, 1.0, 3.0, 20.0, 31.25, 99.98, 100.0, 200.0, 1000.0]),
-    st.sampled_from(sorted(FORMATS)),
+    st.sampled_from(["hdf5", "miniseed2", "miniseed3", "sac"]),
 )
 def test_every_format_keeps_samples_and_what_it_promises(
     tmp_path: Path, ns: int, rate: float, name: str

@@ -104,7 +104,7 @@ def _places(data: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
 
 _DROPPED = {form.ending for form in FORMATS.values()} | {
     *(".sac", ".seed", ".msd", ".ms", ".xml", ".quakeml", ".csv", ".parquet", ".out", ".txt", ".hyp"),
-    *(".win", ".win32", ".cnt", ".gz", ".bz2", ".xz"),
+    *(".win", ".win32", ".cnt", ".ch", ".gz", ".bz2", ".xz"),
 }
 """Endings that say the format and have no place in the name of a file of another."""
 

@@ -24,7 +24,8 @@ def command(
         str,
         typer.Option(
             "--to",
-            help="miniseed2, miniseed3, sac, hdf5 (ASDF), sds (archive), quakeml, stationxml, csv, parquet.",
+            help="sds (an archive), miniseed2, miniseed3, sac, win32, hdf5 (ASDF), "
+            "quakeml, stationxml, csv, parquet.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.")],
@@ -38,6 +39,12 @@ def command(
     network: Annotated[str, typer.Option(help="Network code for sources that state none.")] = "",
     reader: Annotated[
         str | None, typer.Option("--format", help="Format of the waveforms, where it cannot be recognised.")
+    ] = None,
+    channels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--channels", help="Channel table of WIN or WIN32, to read and to write; may be repeated."
+        ),
     ] = None,
     start: Annotated[str | None, typer.Option("--start", help="First time, UTC, ISO 8601.")] = None,
     end: Annotated[str | None, typer.Option("--end", help="First time no longer wanted, UTC.")] = None,
@@ -62,6 +69,7 @@ def command(
         overwrite=overwrite,
         network=network,
         reader=reader,
+        channels=tuple(channels or ()),
         start=None if start is None else as_time(start),
         end=None if end is None else as_time(end),
     )

@@ -6,6 +6,7 @@ import filecmp
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -33,6 +34,8 @@ from kaname.formats.contract import read_waveforms
 from kaname.formats.proof import PROOFS, faults, prove_table, prove_waveforms
 from kaname.formats.stations import Stations, read_stations
 from kaname.formats.stationxml import write_stations
+from kaname.formats.win_channels import read_channel_table
+from kaname.formats.win_writer import whole_seconds
 from kaname.formats.writing import FORMATS, WaveformFormat
 
 TableTarget = Literal["quakeml", "stationxml", "csv", "parquet"]
@@ -64,6 +67,8 @@ class Wish:
     """Network code for sources that state none."""
     reader: str | None = None
     """Name of the waveform reader; by default the first that recognises the file."""
+    channels: tuple[Path, ...] = ()
+    """Channel tables of WIN: names for numbers when reading, numbers for names when writing WIN32."""
     start: np.datetime64 | None = None
     end: np.datetime64 | None = None
 
@@ -109,6 +114,8 @@ Rows = list[dict[str, Any]]
 def read_named(source: Path, wish: Wish) -> tuple[list[Waveform], Rows]:
     """Read waveforms, with the network code that the caller knows where the file states none."""
     read = read_waveforms(source, start=wish.start, end=wish.end, format=wish.reader)
+    if wish.channels:
+        read = read_channel_table(wish.channels).rename(read, source)
     blocks = []
     for block in read.blocks:
         network, _, rest = block.ids[0].partition(".")
@@ -120,16 +127,24 @@ def read_named(source: Path, wish: Wish) -> tuple[list[Waveform], Rows]:
 def _waveforms(source: Path, stem: Path, wish: Wish) -> tuple[Rows, Rows, Rows]:
     form = FORMATS[wish.to]
     blocks, failures = read_named(source, wish)
+    write: Callable[..., Path] = form.write
+    if form.whole_seconds:
+        blocks, left = _whole(blocks, source)
+        failures += left
+        if wish.channels:
+            write = partial(write, number=read_channel_table(wish.channels).number)
     written: Rows = []
     proofs: Rows = []
     with _placing(wish) as place:
         for path, content in _outputs(blocks, stem, form):
-            staged = form.write(content, place(path))
+            staged = write(content, place(path))
             written.append(
                 _written(staged, path, "waveforms", len(content), sum(b.n_sample for b in content))
             )
             if wish.prove:
                 back = read_waveforms(staged, format=form.reader)
+                if wish.channels and form.whole_seconds:
+                    back = read_channel_table(wish.channels).rename(back, path)
                 rows = prove_waveforms(content, back.blocks, form)
                 proofs += [{**row, "output": str(path)} for row in rows]
                 failures += back.failures + faults(rows, str(source), str(path))
@@ -166,6 +181,21 @@ def _placing(wish: Wish) -> Iterator[Callable[[Path], Path]]:
     finally:
         for partial in staged.values():
             partial.unlink(missing_ok=True)
+
+
+def _whole(blocks: list[Waveform], source: Path) -> tuple[list[Waveform], Rows]:
+    """Cut blocks to whole seconds and tell what is left."""
+    whole: list[Waveform] = []
+    rows: Rows = []
+    for block in blocks:
+        try:
+            kept, left = whole_seconds(block)
+        except InputError as error:
+            row = {"start": block.start, "end": block.end, "error": "InputError", "message": str(error)}
+            kept, left = None, [row]
+        whole += [] if kept is None else [kept]
+        rows += [{**row, "step": "convert", "subject": str(source)} for row in left]
+    return whole, rows
 
 
 def _outputs(
@@ -284,7 +314,7 @@ def _responses(before: Any, after: Any) -> Rows:
     if not one:
         return []
     gone = [name for name in one if name not in other]
-    changed = [name for name in one if name in other and one[name] != other[name]]
+    changed = [name for name in one if name in other and not _alike(one[name], other[name])]
     verdict = "wrong" if changed else "lost" if gone else "equal"
     detail = f"{(changed or gone)[0][0]} from {(changed or gone)[0][1]}" if changed or gone else ""
     row = {"aspect": "responses", "verdict": verdict, "n_compared": len(one), "detail": detail}
@@ -299,3 +329,31 @@ def _by_channel(inventory: Any) -> dict[tuple[str, str], Any]:
         for cha in sta
         if cha.response is not None
     }
+
+
+def _alike(before: Any, after: Any) -> bool:
+    """Tell whether two responses are the same by their numbers and units, stage by stage."""
+    (numbers, texts), (again, words) = (_parts(response) for response in (before, after))
+    return texts == words and len(numbers) == len(again) and bool(np.allclose(numbers, again, 1e-9, 0))
+
+
+def _parts(response: Any) -> tuple[list[complex], list[str]]:
+    numbers: list[complex] = []
+    texts: list[str] = []
+    for part in [response.instrument_sensitivity, *response.response_stages]:
+        for name in _RESPONSE if part is not None else ():
+            value = getattr(part, name, None)
+            if isinstance(value, str):
+                texts.append(value)
+            elif value is not None:
+                values = value if isinstance(value, (list, tuple, np.ndarray)) else [value]
+                numbers += [complex(v) for v in values]
+    return numbers, texts
+
+
+_RESPONSE = (
+    *("value", "frequency", "input_units", "output_units", "stage_gain", "stage_gain_frequency"),
+    *("poles", "zeros", "normalization_factor", "normalization_frequency", "pz_transfer_function_type"),
+    *("numerator", "denominator", "cf_transfer_function_type", "coefficients", "symmetry"),
+    *("decimation_input_sample_rate", "decimation_factor", "decimation_delay", "decimation_correction"),
+)

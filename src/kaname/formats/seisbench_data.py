@@ -30,6 +30,7 @@ _LABEL = re.compile(r"trace_(\w+)_arrival_sample$")
 _ABSENT = ("", "nan", "NaN", "None")
 _BUCKET_TRACES = 1024
 _BUCKET_BYTES = 64 << 20
+_MOST_HELD = 512 << 20
 _BUCKET_GROWTH = 1.2
 """Traces of one bucket differ in length by no more than this factor; the shorter are padded with zeros."""
 
@@ -57,9 +58,10 @@ def traces(root: Path) -> Iterator[tuple[dict[str, str], NDArray[Any]]]:
         When the list cannot be read, or a trace that it names is not there.
     """
     for path, layout, store, rows in _chunks(root):
+        blocks = _Blocks(store["data"])
         for row in rows:
             try:
-                data, _ = _trace(store, row, layout)
+                data, _ = _trace(blocks, row, layout)
             except (KeyError, ValueError, OSError) as error:
                 raise FormatError(
                     f"{path}: cannot read the trace {row.get('trace_name')}: {error}"
@@ -84,6 +86,20 @@ def _chunks(root: Path) -> Iterator[tuple[Path, dict[str, str], Any, Iterable[di
             yield path, layout, store, csv.DictReader(file)
 
 
+class _Blocks:
+    """The blocks of a file; the last one stays in memory, since traces of one bucket follow one another."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+        self._last: tuple[str, Any] = ("", None)
+
+    def __getitem__(self, name: str) -> Any:
+        if self._last[0] != name:
+            block = self._data[name]
+            self._last = (name, block[()] if block.nbytes <= _MOST_HELD else block)
+        return self._last[1]
+
+
 def _plain(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
@@ -94,11 +110,11 @@ def _said(row: Mapping[str, str], layout: Mapping[str, str], *names: str) -> str
     return next((v for v in values if v not in _ABSENT), "")
 
 
-def _trace(store: Any, row: Mapping[str, str], layout: Mapping[str, str]) -> tuple[NDArray[Any], str]:
+def _trace(blocks: Any, row: Mapping[str, str], layout: Mapping[str, str]) -> tuple[NDArray[Any], str]:
     """Return samples (n_component, n_sample) and the components."""
     components = _said(row, layout, "trace_component_order", "component_order") or COMPONENTS
     order = _said(row, layout, "trace_dimension_order", "dimension_order") or "CW"
-    data = _samples(store, row["trace_name"])
+    data = _samples(blocks, row["trace_name"])
     if data.ndim != 2 or sorted(order) != ["C", "W"]:
         raise FormatError(
             f"a trace of shape {data.shape} in the order {order!r}, expected two dimensions C, W"
@@ -115,7 +131,7 @@ def _record(
     rate = _said(row, layout, "trace_sampling_rate_hz", "sampling_rate")
     if not rate:
         raise FormatError("neither trace_sampling_rate_hz nor data_format/sampling_rate says the rate")
-    data, components = _trace(store, row, layout)
+    data, components = _trace(store["data"], row, layout)
     # What a channel did not record is NaN or, as SeisBench writes it, zero throughout.
     there = [i for i, trace in enumerate(data) if np.isfinite(trace).any() and trace.any()]
     if not there:
@@ -141,9 +157,9 @@ def _record(
     return LabelledRecord(source, row["trace_name"], event, wave, labels, row.get("split") or "")
 
 
-def _samples(store: Any, name: str) -> NDArray[Any]:
+def _samples(blocks: Any, name: str) -> NDArray[Any]:
     bucket, _, place = name.partition("$")
-    block = store["data"][bucket]
+    block = blocks[bucket]
     if not place:
         return np.asarray(block)
     index = tuple(_index(part) for part in place.split(","))

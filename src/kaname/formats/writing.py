@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from os import PathLike
 from pathlib import Path
 
 from kaname.core.errors import InputError
-from kaname.core.waveform import Waveform
 from kaname.formats.asdf import write_asdf
 from kaname.formats.miniseed import write_miniseed
 from kaname.formats.sac import write_sac
+from kaname.formats.win_writer import write_win
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,12 @@ class WaveformFormat:
     """Of file names."""
     reader: str
     """Name of the reader that reads it back."""
-    write: Callable[[Sequence[Waveform], str | PathLike[str]], Path]
+    write: Callable[..., Path]
+    """Takes blocks and a path; ``win32`` also the ``number`` of a channel."""
     one_block: bool = False
     """Whether a file holds one gap-free stretch of one channel and no more."""
+    whole_seconds: bool = False
+    """Whether it holds whole seconds only; what is left is told: `kaname.formats.win_writer`."""
     lost: tuple[str, ...] = ()
     """What it does not hold: ``unit``, ``type`` (of samples; their values stay)."""
     start_s: float = 0.0
@@ -54,6 +56,7 @@ FORMATS: dict[str, WaveformFormat] = {
             "sac", ".sac", "sac", write_sac, one_block=True, lost=("unit", "type"), start_s=1e-9, rate=1e-7
         ),
         WaveformFormat("hdf5", ".h5", "asdf", write_asdf),
+        WaveformFormat("win32", ".win32", "win32", write_win, whole_seconds=True, lost=("unit", "type")),
     )
 }
 
