@@ -91,3 +91,27 @@ def test_a_short_password_is_refused(root, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
     assert main(["archive", "user", "add", str(root), "ann"]) == 2
     assert "at least 10" in capsys.readouterr().err
+
+
+def test_quality_is_measured_and_drawn(root, tmp_path, capsys):
+    from kaname.archive.quality_tables import NOISE, QUALITY
+    from kaname.core.tables import read_table
+
+    assert main(["archive", "index", str(root)]) == 0
+    capsys.readouterr()
+    out = tmp_path / "quality"
+    assert main(["archive", "quality", str(root), "--out", str(out), "--json"]) == 0
+    report = said(capsys)
+    assert report["n_channel_day"] == 1 and report["problems"] == {"gaps": 1}
+    assert [p.name for p in out.glob("*.png")] == ["XX.AAA.png"]
+    assert len(read_table(out / "quality.parquet", QUALITY)) == 1
+    assert read_table(out / "noise.parquet", NOISE).empty
+    assert main(["archive", "quality", str(root), "--no-pictures"]) == 0
+    assert (root / ".quality" / "quality.parquet").exists()
+    assert not list((root / ".quality").glob("*.png"))
+    assert main(["archive", "quality", str(root / "nothing")]) == 2
+
+
+def test_quality_has_a_configuration(capsys):
+    assert main(["config", "archive"]) == 0
+    assert "full_scale" in capsys.readouterr().out

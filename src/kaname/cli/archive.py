@@ -1,4 +1,4 @@
-"""Keep continuous data: add, index, list, check, read, copy and protect."""
+"""Keep continuous data: add, index, list, check, read, measure, copy and protect."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from kaname.cli._archive import End, Failures, Ids, Json, Root, Start, finish, p
 from kaname.cli._archive_access import access
 from kaname.cli._archive_access import app as user_app
 from kaname.cli._archive_copy import manifest, mirror
+from kaname.cli._archive_quality import quality
 from kaname.core.errors import ExitCode, InputError, KanameError
 
 if TYPE_CHECKING:
     from kaname.core.waveform import Waveform
 
 app = typer.Typer(
-    no_args_is_help=True, help="Keep continuous data: add, index, list, check, read, copy and protect."
+    no_args_is_help=True,
+    help="Keep continuous data: add, index, list, check, read, measure, copy and protect.",
 )
 
 
@@ -199,7 +201,17 @@ def _write(blocks: list[Waveform], path: Path, format: str) -> None:
         raise KanameError(f"ObsPy cannot write {path} as {format}: {error}") from error
 
 
+app.command()(quality)
 app.command()(manifest)
 app.command()(mirror)
 app.command()(access)
 app.add_typer(user_app, name="user")
+
+
+def __getattr__(name: str) -> Any:
+    """Give ``kaname config archive`` the settings of ``quality``, which the other verbs need not import."""
+    if name == "Settings":
+        from kaname.archive.quality import QualitySettings
+
+        return QualitySettings
+    raise AttributeError(name)

@@ -136,7 +136,7 @@ def segment_power(samples: NDArray[Any], rate_hz: float) -> tuple[Array, Array]:
     return np.asarray(np.arange(1, length // 2 + 1) * (rate_hz / length), float), power[1:]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _detrend(data: Any, start: int, taper: Any, out: Any) -> None:  # pragma: no cover  (compiled)
     """Put a window without its least-squares line and with its taper into ``out``."""
     n = out.size
