@@ -54,17 +54,16 @@ def condition(data: NDArray[np.floating], mask: Mask) -> Array:
             f"data and mask must have shape (3, a multiple of {BLOCK}), found {data.shape} and {mask.shape}"
         )
     x = np.ascontiguousarray(data, data.dtype if data.dtype == np.float32 else np.float64)
-    return _condition(x, np.ascontiguousarray(mask), _SOS)
+    whole = np.array([row.all() for row in mask])
+    return _condition(x, np.ascontiguousarray(mask), whole, _SOS)
 
 
 @njit(cache=True, fastmath={"contract", "arcp", "nsz"})
-def _condition(data: NDArray[np.floating], mask: Mask, sos: NDArray[np.float64]) -> Array:
+def _condition(data: NDArray[np.floating], mask: Mask, whole: Mask, sos: NDArray[np.float64]) -> Array:
     n = data.shape[1]
     n_block = n // BLOCK
     bridged, passed = np.empty((3, n)), np.empty((3, n), np.float32)
-    whole = np.empty(3, np.bool_)
     for c in range(3):
-        whole[c] = mask[c].all()
         _bridge(data[c], mask[c], whole[c], bridged[c])
     _high_pass(bridged, sos, passed)
     energy = np.full((3, n_block), -1.0)
@@ -94,17 +93,20 @@ def _condition(data: NDArray[np.floating], mask: Mask, sos: NDArray[np.float64])
         for c in range(3):
             if counts[c, b]:
                 quiet[c, b] = max(np.sqrt(lows[c, b]), FLOOR * np.sqrt(sums[c, b] / counts[c, b]))
-    out = np.zeros((N_INPUT, n), np.float32)
+    out = np.empty((N_INPUT, n), np.float32)
+    inverse = np.empty(n, np.float32)
+    _invert(loud, inverse)
     for c in range(3):
-        if counts[c].any():
-            _scale(passed[c], loud, out[c], False)
-            _scale(passed[c], quiet[c], out[3 + c], True)
+        _linear(passed[c], inverse, out[c])
+    for c in range(3):
+        _invert(quiet[c], inverse)
+        _compressed(passed[c], inverse, out[3 + c])
     return out
 
 
 @njit(cache=True)
 def _bridge(x: NDArray[np.floating], mask: Mask, whole: bool, out: NDArray[np.float64]) -> None:
-    """Take the first real sample from all, go straight from real to real, and be zero before the first."""
+    """Take the first real sample from all, go straight from real to real, and be constant beyond the ends."""
     n = x.shape[0]
     if whole:
         origin = float(x[0])
@@ -125,21 +127,23 @@ def _bridge(x: NDArray[np.floating], mask: Mask, whole: bool, out: NDArray[np.fl
                 out[k] = left + (right - left) * (k - last) / (i - last)
         out[i] = x[i] - origin
         last = i
-    out[last + 1 :] = 0.0
+    # Not zero: a filter that rings out towards it works on denormal numbers, which are slow.
+    out[last + 1 :] = out[last] if last >= 0 else 0.0
 
 
 @njit(cache=True, fastmath={"contract", "nsz"})
 def _high_pass(x: NDArray[np.float64], sos: NDArray[np.float64], out: Array) -> None:
     # The three components side by side: each must wait for its own last sample, not for the others'.
-    b0, b1, b2, a1, a2 = sos[0], sos[1], sos[2], sos[4], sos[5]
+    # And what is next in a state does not wait for the sample that goes out.
+    b0, a1, a2 = sos[0], sos[4], sos[5]
+    c1, c2 = sos[1] - a1 * b0, sos[2] - a2 * b0
     p1, p2, q1, q2, r1, r2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(x.shape[1]):
         u, v, w = x[0, i], x[1, i], x[2, i]
-        p, q, r = b0 * u + p1, b0 * v + q1, b0 * w + r1
-        p1, p2 = b1 * u + p2 - a1 * p, b2 * u - a2 * p
-        q1, q2 = b1 * v + q2 - a1 * q, b2 * v - a2 * q
-        r1, r2 = b1 * w + r2 - a1 * r, b2 * w - a2 * r
-        out[0, i], out[1, i], out[2, i] = p, q, r
+        out[0, i], out[1, i], out[2, i] = b0 * u + p1, b0 * v + q1, b0 * w + r1
+        p1, p2 = (c1 * u + p2) - a1 * p1, c2 * u - a2 * p1
+        q1, q2 = (c1 * v + q2) - a1 * q1, c2 * v - a2 * q1
+        r1, r2 = (c1 * w + r2) - a1 * r1, c2 * w - a2 * r1
 
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
@@ -150,9 +154,9 @@ def _energy(x: Array) -> float:
     return float(total)
 
 
-@njit(cache=True)
-def _scale(x: Array, level: NDArray[np.float64], out: Array, compress: bool) -> None:
-    """Divide by the level, interpolated between the middles of blocks; where it is zero, so is the output."""
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+def _invert(level: NDArray[np.float64], out: Array) -> None:
+    """One over the level, interpolated between the middles of blocks; zero where there is none."""
     n_block = level.shape[0]
     half = BLOCK // 2
     for b in range(n_block):
@@ -166,28 +170,26 @@ def _scale(x: Array, level: NDArray[np.float64], out: Array, compress: bool) -> 
             start = (before + here) / 2 if side == 0 else here
             stop = here if side == 0 else (here + after) / 2
             base, slope = np.float32(start), np.float32((stop - start) / half)
-            low = b * BLOCK + side * half
-            if compress:
-                _compressed(x[low : low + half], base, slope, out[low : low + half])
-            else:
-                _linear(x[low : low + half], base, slope, out[low : low + half])
+            part = out[b * BLOCK + side * half : b * BLOCK + (side + 1) * half]
+            for j in range(half):
+                part[j] = np.float32(1.0) / (base + slope * np.float32(j))
 
 
-# With Python's own division by zero, and where input and output are one, LLVM leaves these loops scalar.
-@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz", "nnan"})
-def _linear(x: Array, base: np.float32, slope: np.float32, out: Array) -> None:
+# Where input and output are one, LLVM leaves these loops scalar.
+@njit(cache=True, fastmath={"reassoc", "contract", "nsz", "nnan"})
+def _linear(x: Array, inverse: Array, out: Array) -> None:
     clip = np.float32(CLIP)
     for j in range(x.shape[0]):
-        v = x[j] / (base + slope * np.float32(j))
+        v = x[j] * inverse[j]
         v = v if v < clip else clip
         out[j] = v if v > -clip else -clip
 
 
-@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz", "nnan"})
-def _compressed(x: Array, base: np.float32, slope: np.float32, out: Array) -> None:
+@njit(cache=True, fastmath={"reassoc", "contract", "nsz", "nnan"})
+def _compressed(x: Array, inverse: Array, out: Array) -> None:
     one, four, clip = np.float32(1.0), np.float32(4.0), np.float32(CLIP)
     for j in range(x.shape[0]):
-        v = x[j] / (base + slope * np.float32(j))
+        v = x[j] * inverse[j]
         size = four * (np.sqrt(np.sqrt(one + abs(v))) - one)
         size = size if size < clip else clip
         out[j] = size if v >= 0 else -size

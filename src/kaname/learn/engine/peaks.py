@@ -68,7 +68,8 @@ def _curves(y: Array, least: float) -> Array:
         for j in range(q):
             row, noise = y[phase * q + j], y[2 * q + j]
             for i in range(m):
-                best[i] = max(best[i], row[i] - noise[i])
+                odds = row[i] - noise[i]
+                best[i] = odds if odds > best[i] else best[i]
     out = np.zeros((2, m * q), np.float32)
     for i in range(m):
         if not best[i] > bar:
@@ -119,6 +120,14 @@ def find_peaks(
 
 
 @njit(cache=True)
+def _reaches(x: Array, floor: float) -> bool:
+    count = 0
+    for i in range(x.shape[0]):
+        count += x[i] >= floor
+    return count > 0
+
+
+@njit(cache=True)
 def _smooth(x: Array, i: int) -> float:
     """Binomial mean of five samples."""
     n = x.shape[0]
@@ -142,13 +151,18 @@ def _find(
     n = x.shape[0]
     places, heights = [0][:0], [0.0][:0]
     # A little beyond the ends too: what is higher there takes its neighbours within.
-    for i in range(max(low - apart, 0), min(high + apart, n)):
-        if x[i] < floor:
+    begin, end = max(low - apart, 0), min(high + apart, n)
+    for part in range(begin, end, 64):
+        stop = min(part + 64, end)
+        if not _reaches(x[part:stop], floor):
             continue
-        here = _smooth(x, i)
-        if here >= floor and here > _smooth(x, max(i - 1, 0)) and here >= _smooth(x, min(i + 1, n - 1)):
-            places.append(i)
-            heights.append(here)
+        for i in range(part, stop):
+            if x[i] < floor:
+                continue
+            here = _smooth(x, i)
+            if here >= floor and here > _smooth(x, max(i - 1, 0)) and here >= _smooth(x, min(i + 1, n - 1)):
+                places.append(i)
+                heights.append(here)
     place, height = np.array(places, np.int64), np.array(heights, np.float64)
     kept = np.zeros(place.size, np.bool_)
     for c in np.argsort(-height, kind="mergesort"):

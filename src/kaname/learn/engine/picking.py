@@ -209,7 +209,10 @@ def usable(mask: Mask, *, rate_hz: float) -> NDArray[np.bool_]:
     rate_hz
         Sampling rate [Hz].
     """
-    return _usable(np.ascontiguousarray(mask.any(axis=0)), math.ceil(QUIET_S * rate_hz))
+    real = mask[0].copy()
+    for row in mask[1:]:
+        real |= row
+    return real if real.all() else _usable(real, math.ceil(QUIET_S * rate_hz))
 
 
 @njit(cache=True)

@@ -34,7 +34,7 @@ STRAY = 0.01
 
 
 def place(
-    x: NDArray[np.float64],
+    x: NDArray[np.generic],
     runs: NDArray[np.int64],
     offset_ns: int,
     sampling_rate: float,
@@ -48,7 +48,7 @@ def place(
     Parameters
     ----------
     x
-        Raw samples, shape (n,).
+        Raw samples, int32 or float64, shape (n,).
     runs
         First, and one past the last, of the good ones, shape (n_run, 2).
     offset_ns
@@ -107,7 +107,7 @@ def _kernel(ratio: Fraction, phase: float, bandwidth: float) -> tuple[NDArray[np
 
 @njit(cache=True)
 def _copy(
-    x: NDArray[np.float64],
+    x: NDArray[np.generic],
     runs: NDArray[np.int64],
     at: int,
     zero: float,
@@ -122,14 +122,14 @@ def _copy(
 
 
 @njit(cache=True)
-def _less(x: NDArray[np.float64], zero: float, out: Array) -> None:
+def _less(x: NDArray[np.generic], zero: float, out: Array) -> None:
     for i in range(x.shape[0]):
         out[i] = np.float32(x[i] - zero)
 
 
 @njit(cache=True)
 def _interpolate(
-    x: NDArray[np.float64],
+    x: NDArray[np.generic],
     runs: NDArray[np.int64],
     first: float,
     step: float,
@@ -169,7 +169,7 @@ def _interpolate(
 
 
 @njit(cache=True)
-def _deal(x: NDArray[np.float64], origin: int, n: int, hands: int, zero: float) -> Array:
+def _deal(x: NDArray[np.generic], origin: int, n: int, hands: int, zero: float) -> Array:
     """Deal samples out from ``origin`` on; beyond the ends of ``x`` its first and last go on."""
     out = np.empty((hands, n // hands + 1), np.float32)
     last = x.shape[0] - 1

@@ -21,8 +21,8 @@ from kaname.learn.engine.resample import REACH_S, place
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-PIECE = 2048
-"""Samples that are held together."""
+PIECE = (2048, 32768)
+"""Least and most samples that are held together."""
 DEAD_S = 2.0
 """A channel that has not changed for this long is dead: a gap filled with a constant is a gap."""
 SPIKE = 8.0
@@ -105,11 +105,12 @@ class Stretch(NamedTuple):
         )
 
     def extended(self, samples: NDArray[np.generic]) -> Stretch:
-        """Return the stretch with more samples, in pieces of one size, which is kind to the allocator."""
+        """Return the stretch with a copy of more samples: small blocks are put together, large ones cut."""
         pieces = list(self.pieces)
-        if pieces[-1].shape[1] < PIECE:
+        least, most = PIECE
+        if pieces[-1].shape[1] < least:
             samples = np.concatenate([pieces.pop(), samples], axis=1)
-        pieces += [samples[:, low : low + PIECE].copy() for low in range(0, samples.shape[1], PIECE)]
+        pieces += [samples[:, low : low + most].copy() for low in range(0, samples.shape[1], most)]
         return self._replace(pieces=tuple(pieces))
 
     def since(self, time_ns: int) -> Stretch | None:
@@ -124,14 +125,19 @@ class Stretch(NamedTuple):
         dropped = sum(p.shape[1] for p in self.pieces[:n])
         return self._replace(first=self.first + dropped, pieces=self.pieces[n:])
 
-    def between(self, start_ns: int, end_ns: int) -> tuple[int, NDArray[np.generic]] | None:
-        """Return the number of the first sample with ``start <= time < end``, and the samples."""
+    def between(self, start_ns: int, end_ns: int) -> tuple[int, list[NDArray[np.generic]]] | None:
+        """Return the number of the first sample with ``start <= time < end``, and the samples in pieces."""
         low = max(self.first, self.index_at(start_ns))
         high = min(self.first + self.n_held, self.index_at(end_ns))
         if low >= high:
             return None
-        data = self.pieces[0] if len(self.pieces) == 1 else np.concatenate(self.pieces, axis=1)
-        return low, data[:, low - self.first : high - self.first]
+        shown, at = [], self.first
+        for piece in self.pieces:
+            part = piece[:, max(0, low - at) : max(0, high - at)]
+            if part.shape[1]:
+                shown.append(part)
+            at += piece.shape[1]
+        return low, shown
 
 
 @dataclass(frozen=True)
@@ -221,20 +227,22 @@ class Windows:
         return out
 
     def _fill(
-        self, shown: list[tuple[Stretch, int, NDArray[np.generic]]], rows: dict[str, int], start_ns: int
+        self, shown: list[tuple[Stretch, int, list[NDArray[np.generic]]]], rows: dict[str, int], start_ns: int
     ) -> Window:
         data = np.zeros((3, self.n_sample), np.float32)
         mask = np.zeros((3, self.n_sample), np.bool_)
         ids = ["", "", ""]
         origin: dict[int, float] = {}
         shifts: list[tuple[int, float]] = []
-        for stretch, first, samples in shown:
+        for stretch, first, pieces in shown:
             offset_ns = stretch.time_ns(first) - start_ns
-            for channel, raw in zip(stretch.ids, samples):
+            for k, channel in enumerate(stretch.ids):
                 row = rows.get(channel)
                 if row is None:
                     continue
-                x = np.asarray(raw, np.float64)
+                x = np.concatenate([piece[k] for piece in pieces])
+                # Two kinds of samples are compiled for.
+                x = x if x.dtype == np.int32 else x.astype(np.float64, copy=False)
                 runs = alive(x, max(2, round(DEAD_S * stretch.sampling_rate)))
                 if not len(runs):
                     continue
@@ -285,7 +293,7 @@ def _rows(codes: set[str]) -> dict[str, int]:
 
 
 @njit(cache=True)
-def alive(x: NDArray[np.float64], dead: int) -> NDArray[np.int64]:
+def alive(x: NDArray[np.generic], dead: int) -> NDArray[np.int64]:
     """Return the runs of samples that are finite, no spike, and not in a constant of ``dead`` or more.
 
     Shape (n_run, 2): first, and one past the last.
@@ -342,9 +350,9 @@ def alive(x: NDArray[np.float64], dead: int) -> NDArray[np.int64]:
 
 
 @njit(cache=True, fastmath={"reassoc", "nsz"})
-def _has_outlier(x: NDArray[np.float64]) -> bool:
+def _has_outlier(x: NDArray[np.generic]) -> bool:
     """Tell whether the largest step exceeds five times the mean one, as no spike fails to make it."""
-    total, most = 0.0, 0.0
+    total = most = abs(x[0] - x[0])  # in integers where the samples are
     for i in range(1, x.shape[0]):
         step = abs(x[i] - x[i - 1])
         total += step
@@ -353,7 +361,7 @@ def _has_outlier(x: NDArray[np.float64]) -> bool:
 
 
 @njit(cache=True)
-def _is_spike(x: NDArray[np.float64], i: int, size: float) -> bool:
+def _is_spike(x: NDArray[np.generic], i: int, size: float) -> bool:
     """Tell whether the sample sticks out, and steps as large near it are one more spike at most."""
     if (x[i] - x[i - 1]) * (x[i + 1] - x[i]) >= 0:
         return False
