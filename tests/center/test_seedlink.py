@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -448,6 +450,8 @@ def test_info(tmp_path: Path, archive: Archive) -> None:
         (3, ["STATION NOPE XX"], ["ERROR"]),
         (3, ["STATION AAA"], ["OK"]),
         (3, ["STATION A* X?"], ["OK"]),
+        (3, ["STATION A* XX", "DATA 000001"], ["OK", "ERROR"]),
+        (3, ["STATION A* XX", "DATA 000001 2021,3,14,0,0,0"], ["OK", "OK"]),
         (3, ["STATION AAA XX", "SELECT toolongselector"], ["OK", "ERROR"]),
         (3, ["STATION AAA XX", "SELECT HH[Z]"], ["OK", "ERROR"]),
         (3, ["STATION AAA XX", "DATA GGG"], ["OK", "ERROR"]),
@@ -522,7 +526,7 @@ def test_a_slow_client_delays_nobody_and_loses_nothing(tmp_path: Path) -> None:
                     assert client.recv(4) == b"OK\r\n"
                 client.sendall(b"END\r\n")
             worst = 0.0
-            turns = 8
+            turns = 4
             for _ in range(turns):
                 begun = time.perf_counter()
                 server.publish(*data)
@@ -613,6 +617,35 @@ def test_only_open_data_is_served(tmp_path: Path, archive: Archive, caplog: pyte
         assert fetch(server.port, "STATION * *", "FETCH") == new
     lines = [r.getMessage() for r in caplog.records if r.name == "kaname.access"]
     assert any("ZZ.SEC..HHZ" in line and "owner@example.org" in line for line in lines)
+
+
+def test_over_tls_a_user_may_have_more(tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", "/CN=localhost", "-days", "2", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(certificate, key)
+    theirs = ssl.create_default_context(cafile=str(certificate))
+    theirs.check_hostname = False
+    (tmp_path / "access.toml").write_text('[[rules]]\nid = "ZZ"\naccess = "group"\ngroups = ["team"]\n')
+    access = Access.load(tmp_path)
+    access.users.put("anna", "a-long-password", access.realm, groups=["team"])
+    data = records(n=500, id="ZZ.SEC..HHZ")
+    with running(tmp_path / "state", access=access, ssl=ours) as server:
+        server.publish(*data)
+        for password, expected in (("wrong password", []), ("a-long-password", data)):
+            with Plain(server.port, tls=theirs) as client:
+                assert "AUTH:USERPASS" in client.ask("HELLO") and client.file.readline()
+                client.expect("SLPROTO 4.0")
+                answer = client.ask(f"AUTH USERPASS anna {password.split()[0]}")
+                assert answer.startswith("OK" if expected else "ERROR AUTH")
+                client.expect("STATION ZZ_*", "DATA ALL")
+                client.say("ENDFETCH")
+                assert [p.record for p in client.packets()] == expected
 
 
 def test_refusals_of_the_system_say_what_is_wrong(tmp_path: Path) -> None:

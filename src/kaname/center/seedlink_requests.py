@@ -52,8 +52,13 @@ class Request:
     """DATA, FETCH or TIME has been said."""
 
     def __post_init__(self) -> None:
-        self.several = "*" in self.pattern or "?" in self.pattern
-        self.station = glob(self.pattern)
+        self.name(self.pattern)
+
+    def name(self, pattern: str) -> None:
+        """State which stations are meant."""
+        self.pattern = pattern
+        self.several = "*" in pattern or "?" in pattern
+        self.station = glob(pattern)
 
     def wants(self, stream: Stream) -> bool:
         """Tell whether the selectors choose a stream: any positive one, if there is one, and no negative."""

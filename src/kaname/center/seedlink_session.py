@@ -305,21 +305,20 @@ class Session:
 
     async def _act(self, request: Request, word: str) -> None:
         """Answer, where there are several stations; begin, where there is but one connection for all."""
+        if not self._requests:
+            names = await self.server.station_names(self.user)
+            if len(names) == 1:
+                request.name(names[0])
+        if request.several and request.short:
+            if request.start is None:
+                request.sequence, request.short = None, False
+                raise Refused("ARGUMENTS", "a sequence number belongs to one station: say which, or a time")
+            request.sequence, request.short = 0, False
         if self._requests:
             await self._ok(word=word)
             return
-        names = await self.server.station_names(self.user)
-        if len(names) == 1:
-            request = self._narrow(request, names[0])
-        elif request.short:
-            raise Refused("ARGUMENTS", "a sequence number belongs to one station: say STATION first")
         self._requests = [request]
         self._begin(fetch=False)
-
-    def _narrow(self, request: Request, name: str) -> Request:
-        request.pattern = name
-        request.__post_init__()
-        return request
 
     async def _end(self, arguments: list[str]) -> None:
         self._check_end()
