@@ -128,7 +128,19 @@ def hostile(n_byte: int) -> dict[str, bytes]:
         bytes.fromhex("20110311144618000000000a0000000a") + i.to_bytes(4, "big") + b"\0\1\0\0\0\0"
         for i in range(n_byte // 26)
     )
+    channels2 = channels.copy()
+    channels2[:, 3] = 2
+    slow = channels[: n_byte // 17].tobytes()
+    fast = b"".join(c.tobytes() + b"\0" for c in channels2[: n_byte // 17])
+    later = (len(fast) + 10).to_bytes(4, "big") + bytes.fromhex("110311144619") + fast
+    changing = (len(slow) + 10).to_bytes(4, "big") + stamp + slow + later
+    leaps = b"".join(
+        bytes.fromhex(f"00000012{y:02d}0101085960") + bytes.fromhex("0001000100000000")
+        for y in [i % 100 for i in range(n_byte // 18)]
+    )
     return {
+        "every channel changes its rate": changing,
+        "leap seconds": leaps,
         "one second again and again": one * (n_byte // 18),
         "one second, always another sample": values.tobytes(),
         "all channels in one second": head + channels.tobytes(),

@@ -254,20 +254,30 @@ def _without_leap_seconds(
     out: WaveformRead, path: Path, table: NDArray[Any], seconds: NDArray[Any], offset: int
 ) -> NDArray[Any]:
     """Leave out seconds numbered 60: times without leap seconds have no place for them."""
-    for row in seconds[seconds[:, Second.LEAP] != 0][:_MOST_ROWS]:
-        inside = (table[:, codec.OFFSET] >= row[Second.START]) & (table[:, codec.OFFSET] < row[Second.END])
-        when = _time(int(row[Second.TIME]), offset)
-        n_sample = int(table[inside, COUNT].sum())
+    if not seconds[:, Second.LEAP].any():
+        return table
+    place = np.searchsorted(seconds[:, Second.START], table[:, codec.OFFSET], side="right") - 1
+    leap = seconds[place, Second.LEAP] != 0
+    n_sample = np.bincount(place[leap], table[leap, COUNT], len(seconds)).astype(int)
+    for i in _first(out, path, np.flatnonzero(n_sample), "leap seconds"):
+        when = _time(int(seconds[i, Second.TIME]), offset)
         out.fail(
             path,
-            f"{n_sample} samples of {int(inside.sum())} channels in the leap second before {when} left out: "
-            "UTC without leap seconds has no place for them",
+            f"{n_sample[i]} samples in the leap second before {when} left out: UTC without leap seconds has "
+            "no place for them",
             kind="LeapSecond",
             start=when,
             end=when,
         )
-        table = table[~inside]
-    return table
+    kept: NDArray[Any] = table[~leap]
+    return kept
+
+
+def _first(out: WaveformRead, path: Path, found: NDArray[Any], what: str) -> NDArray[Any]:
+    """Return the first of what is to be told row by row, and tell how many more there are."""
+    if len(found) > _MOST_ROWS:
+        out.fail(path, f"{len(found)} {what}; the first {_MOST_ROWS} have a row each", kind="Warning")
+    return found[:_MOST_ROWS]
 
 
 def _window(
@@ -297,12 +307,13 @@ def _rate(row: NDArray[Any]) -> float:
 def _report_changes(
     out: WaveformRead, path: Path, table: NDArray[Any], changed: NDArray[Any], wide: bool, offset: int
 ) -> None:
-    for key in np.unique(table[changed, KEY]):
-        at = np.flatnonzero(changed & (table[:, KEY] == key))
-        row = table[at[0]]
+    _, first, n_change = np.unique(table[changed, KEY], return_index=True, return_counts=True)
+    rows = np.flatnonzero(changed)[first]
+    for i, n in zip(_first(out, path, rows, "channels change their rate"), n_change):
+        row = table[i]
         out.fail(
             path,
-            f"{seed_name(int(key), wide, _rate(row))}: the rate changes {at.size} times without a gap, "
+            f"{seed_name(int(row[KEY]), wide, _rate(row))}: the rate changes {n} times without a gap, "
             f"first to {_rate(row):g} Hz; a partial second would look the same",
             kind="Warning",
             start=_time(int(row[TIME]), offset),
@@ -312,7 +323,7 @@ def _report_changes(
 def _report_lost(
     out: WaveformRead, path: Path, table: NDArray[Any], lost: NDArray[Any], wide: bool, offset: int
 ) -> None:
-    for i in np.flatnonzero(lost)[:_MOST_ROWS]:
+    for i in _first(out, path, np.flatnonzero(lost), "seconds cannot be known in full"):
         row = table[i]
         out.fail(
             path,
