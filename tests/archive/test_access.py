@@ -148,6 +148,7 @@ class TestRules:
         ('[[rules]]\nid = "XX"\naccess = "group"\nstart = 2012-01-01\nend = 2011-01-01', "not before"),
         ('[[rule]]\nid = "XX"\naccess = "open"', "no such key"),
         ("rules = 3", "rules"),
+        ("realm = 'a \"b\"'", "realm"),
     ],
 )
 def test_a_wrong_policy_opens_nothing(tmp_path, text, message):

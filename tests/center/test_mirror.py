@@ -19,7 +19,8 @@ from kaname.archive.access import Access
 from kaname.archive.inventory import publish
 from kaname.archive.mirror import mirror
 from kaname.archive.store import Archive
-from kaname.center.mirror import routes
+from kaname.center.digest import Digest
+from kaname.center.mirror import by_digest, routes
 from kaname.core.errors import StorageError
 from kaname.core.waveform import Waveform
 from kaname.formats.miniseed import write_miniseed
@@ -196,6 +197,17 @@ class TestAccess:
             answer = requests.get(url, headers={"x-user": "ann"})
             assert answer.content == (restricted / "YY #1.mseed").read_bytes()
             assert requests.get(f"{address}/files/XX%20%231.mseed").status_code == 200
+
+    def test_a_copy_with_an_account_gets_all(self, restricted, tmp_path):
+        who = by_digest(Digest(Access.load(restricted), b"secret"))
+        with served(restricted, user=who) as address:
+            report = mirror(address, tmp_path / "copy", user="ann", password=PASSWORD)
+            assert not report.failures and files(tmp_path / "copy") == files(restricted)
+            report = mirror(address, tmp_path / "other", user="ann", password="a wrong password")
+            assert report.n_refused == 1 and list(files(tmp_path / "other")) == ["XX #1.mseed"]
+            report = mirror(address, tmp_path / "nobody")
+            assert report.n_refused == 1 and "401" in report.failures[0]["message"]
+        assert signed(tmp_path / "copy").data == signed(restricted).data
 
 
 def test_a_disk_that_breaks_off_never_gives_a_whole_answer(origin, monkeypatch):

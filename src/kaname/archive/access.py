@@ -119,7 +119,11 @@ class Rule(Settings):
 class Policy(Settings):
     """Who may read what: the first rule that fits a channel and a time decides; what none fits is open."""
 
-    realm: str = Field("Kaname", description="name of the data centre in the dialogue for a password")
+    realm: str = Field(
+        "Kaname",
+        pattern=r'^[^"\\\x00-\x1f]+$',
+        description="name of the data centre in the dialogue for a password",
+    )
     contact: str = Field("", description="whom to ask for access")
     users: str = Field(USERS_NAME, description="file of the users, from the folder of the policy")
     rules: tuple[Rule, ...] = Field((), description="tried in order")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from kaname.archive.access import ACCESS_NAME, Access
 from kaname.archive.manifest import Manifest, manifest_path
 from kaname.archive.store import Archive
+from kaname.center.digest import Digest
 from kaname.center.errors import ServiceError
 from kaname.core.errors import KanameError, NotFoundError, StorageError
 
@@ -28,6 +30,22 @@ User = Callable[[Request, bool], Awaitable[str | None]]
 async def nobody(request: Request, required: bool) -> str | None:
     """Know no users."""
     return None
+
+
+def by_digest(digest: Digest) -> User:
+    """Return who tells a user by HTTP digest authentication, as ``kaname archive mirror --user`` uses it."""
+
+    async def user(request: Request, required: bool) -> str | None:
+        header = request.headers.get("authorization", "")
+        path = request.scope.get("raw_path") or request.url.path.encode()
+        target = path + (b"?" + request.scope["query_string"] if request.scope["query_string"] else b"")
+        name = digest.user(request.method, target.decode("latin-1"), header) if header else None
+        if name is None and (header or required):
+            challenge = digest.challenge(stale=bool(header) and not digest.is_fresh(header))
+            raise HTTPException(401, "a name and its password are needed", {"WWW-Authenticate": challenge})
+        return name
+
+    return user
 
 
 def routes(archive: Archive, access: Access, *, user: User = nobody) -> list[Route]:
