@@ -9,18 +9,17 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from kaname.center.seedlink import Server
+from kaname.center.seedlink import Server, background
 from kaname.core.waveform import Waveform
 from kaname.formats.miniseed import pack
 
-T = TypeVar("T")
 DAY = np.datetime64("2021-03-14", "ns")
 
 
@@ -42,22 +41,11 @@ def records(*args: Any, version: Any = 2, length: int = 512, **kwargs: Any) -> l
     return list(pack(wave(*args, **kwargs), version=version, record_length=length))
 
 
+@dataclass
 class Running:
-    """A server on a free port, in a thread with an event loop of its own."""
+    """A server on a free port, in a thread."""
 
-    def __init__(self, state: Path, **options: Any) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-        self.server = self.call(self._start(state, {"port": 0, **options}))
-        self.follow = asyncio.run_coroutine_threadsafe(self.server.run(), self.loop)
-
-    async def _start(self, state: Path, options: dict[str, Any]) -> Server:
-        return await Server(state, **options).__aenter__()
-
-    def call(self, coroutine: Coroutine[Any, Any, T], timeout: float = 30.0) -> T:
-        """Run something in the server's loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout)
+    server: Server
 
     @property
     def port(self) -> int:
@@ -66,25 +54,15 @@ class Running:
 
     def publish(self, *data: bytes) -> int:
         """Publish records, return how many."""
-        return self.call(self.server.publish(b"".join(data)))
-
-    def stop(self) -> None:
-        """Stop the server and its loop."""
-        self.follow.cancel()
-        self.call(self.server.__aexit__())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
-        self.loop.close()
+        published = self.server.publish(b"".join(data))
+        return asyncio.run_coroutine_threadsafe(published, self.server.loop).result(30)
 
 
 @contextlib.contextmanager
 def running(state: Path, **options: Any) -> Iterator[Running]:
     """Run a server for the length of a with statement."""
-    server = Running(state, **options)
-    try:
-        yield server
-    finally:
-        server.stop()
+    with background(state, **{"port": 0, **options}) as server:
+        yield Running(server)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl as tls
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -107,6 +110,7 @@ class Server:
         self._looked = -_POLICY_S
 
     async def __aenter__(self) -> Self:
+        self.loop = asyncio.get_running_loop()
         try:
             self._server = await asyncio.start_server(
                 self._accept, self.host, self.port, ssl=self._ssl, backlog=256
@@ -217,3 +221,37 @@ async def serve(state: str | Path, **options: Any) -> None:
     """Serve until cancelled; parameters and errors as `Server`."""
     async with Server(state, **options) as server:
         await server.run()
+
+
+@contextmanager
+def background(state: str | Path, **options: Any) -> Iterator[Server]:
+    """Run a server in a thread of its own for the length of a with statement.
+
+    Parameters and errors as `Server`. Its coroutines belong to ``server.loop``: publish from elsewhere with
+    ``asyncio.run_coroutine_threadsafe(server.publish(records), server.loop)``.
+    """
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="seedlink", daemon=True)
+    thread.start()
+
+    async def start() -> Server:
+        return await Server(state, **options).__aenter__()
+
+    try:
+        server = asyncio.run_coroutine_threadsafe(start(), loop).result()
+        running = asyncio.run_coroutine_threadsafe(server.run(), loop)
+        running.add_done_callback(_tell)
+        try:
+            yield server
+        finally:
+            running.cancel()
+            asyncio.run_coroutine_threadsafe(server.__aexit__(), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def _tell(running: Future[None]) -> None:
+    if not running.cancelled() and running.exception() is not None:
+        log.error("files are no longer followed", exc_info=running.exception())
