@@ -22,9 +22,10 @@ from kaname.archive.fetch_fdsn import Fdsn
 from kaname.archive.fetch_hinet import Hinet
 from kaname.archive.fetch_http import FetchError, Patience, Server, login_of
 from kaname.archive.fetch_s3 import BUCKETS, Bucket, _key, s3_pieces
+from kaname.archive.lock import exclusive
 from kaname.archive.store import Archive
 from kaname.cli import main
-from kaname.core.errors import FormatError, InputError, MissingDependencyError
+from kaname.core.errors import FormatError, InputError, MissingDependencyError, StorageError
 from kaname.core.time import as_time, isoformat
 from kaname.core.waveform import Waveform
 from kaname.formats.miniseed import pack
@@ -531,6 +532,17 @@ def test_stretches_of_time() -> None:
         next(days(END, START, 1))
     with pytest.raises(InputError, match="hours"):
         next(days(START, END, 0))
+
+
+def test_one_fetch_at_a_time_and_what_a_killed_one_left_goes(local, tmp_path) -> None:
+    (tmp_path / ".kaname-fetch-dead").mkdir()
+    with (
+        exclusive(tmp_path / ".kaname-fetch.lock", wait_s=0),
+        pytest.raises(StorageError, match="another process"),
+    ):
+        fetch([], Archive(tmp_path))
+    _, found = run(serve_fdsn(local), tmp_path)
+    assert found == WHOLE and not list(tmp_path.glob(".kaname-fetch-*"))
 
 
 def test_threads_must_be(tmp_path) -> None:

@@ -216,3 +216,18 @@ def test_win32_and_back_with_a_channel_table(tmp_path) -> None:
         np.testing.assert_array_equal(back[trace.id].data[0], trace.data[50:])
     assert run(tmp_path / "a.mseed", "--to", "win32", "--out", tmp_path / "nameless") == 1
     assert run(table_path, "--to", "stationxml", "--out", tmp_path / "xml", "--prove") == 0
+
+
+@pytest.mark.parametrize("to", ["csv", "parquet"])
+def test_positions_of_a_gnss_station(tmp_path, to) -> None:
+    lines = (
+        f"J188 10JUL{d:02d} 2010.57 {55400 + d} 1594 3 140.0 {100 + d} 0.{500 + d:03d} 4000000 0.25 100 0.5 "
+        "0.0 0.0008 0.0009 0.003 0.01 0.02 0.03"
+        for d in range(1, 20)
+    )
+    (tmp_path / "J188.tenv3").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "out"
+    assert run(tmp_path / "J188.tenv3", "--to", to, "--out", out, "--prove") == 0
+    proofs = table(out, "proofs").set_index("aspect")["verdict"]
+    assert proofs["rows"] == proofs["east_mm"] == "equal" and "wrong" not in set(proofs)
+    assert table(out, "converted")["kind"].tolist() == ["displacements"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kaname.archive.fetch_http import PartialError
+from kaname.archive.lock import exclusive
 from kaname.archive.refresh import Progress, silent
 from kaname.archive.store import Archive
 from kaname.core.errors import FormatError, InputError, KanameError, StorageError
@@ -21,6 +23,8 @@ from kaname.formats.miniseed import describe_faults
 from kaname.formats.miniseed_records import scan_records
 
 STORE_NAME = ".kaname-fetch.sqlite"
+LOCK_NAME = ".kaname-fetch.lock"
+_FOLDER = ".kaname-fetch-"
 _BATCH_BYTES = 64 << 20
 _BATCH_FILES = 500
 
@@ -98,7 +102,7 @@ def fetch(
     InputError
         For fewer than one thread.
     StorageError
-        When the disk refuses, or another process holds the archive.
+        When the disk refuses, another process holds the archive, or one fetches into it.
     """
     if threads < 1:
         raise InputError(f"threads must be at least 1, found {threads}")
@@ -108,10 +112,13 @@ def fetch(
     except OSError as error:
         raise StorageError(f"cannot make {archive.path}: {error.strerror or error}") from error
     with (
+        exclusive(archive.path / LOCK_NAME, wait_s=0.0),
         JobStore(archive.path / STORE_NAME) as store,
-        tempfile.TemporaryDirectory(prefix=".kaname-fetch-", dir=archive.path) as folder,
+        tempfile.TemporaryDirectory(prefix=_FOLDER, dir=archive.path) as folder,
         progress("Fetch", len(pieces)) as advance,
     ):
+        for left in set(archive.path.glob(f"{_FOLDER}*")) - {Path(folder)}:
+            shutil.rmtree(left)  # by a run that was killed; no other one is going on
         wanted = [p for p in pieces if not _settled(store, p, again)]
         report.n_before = len(pieces) - len(wanted)
         advance(report.n_before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import filecmp
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,9 +32,12 @@ from kaname.core.time import isoformat
 from kaname.core.waveform import Waveform
 from kaname.formats.catalogs import EventSet, read_events, write_events
 from kaname.formats.contract import read_waveforms
+from kaname.formats.gnss import read_gnss
 from kaname.formats.proof import PROOFS, faults, prove_table, prove_waveforms
 from kaname.formats.stations import Stations, read_stations
 from kaname.formats.stationxml import write_stations
+from kaname.formats.strain import read_strain
+from kaname.formats.tabular import TableRead
 from kaname.formats.win_channels import read_channel_table
 from kaname.formats.win_writer import whole_seconds
 from kaname.formats.writing import FORMATS, WaveformFormat
@@ -41,13 +45,15 @@ from kaname.formats.writing import FORMATS, WaveformFormat
 TableTarget = Literal["quakeml", "stationxml", "csv", "parquet"]
 TARGETS: tuple[str, ...] = (*FORMATS, *get_args(TableTarget))
 
+KINDS = ("waveforms", "events", "stations", "displacements", "features")
+
 CONVERTED = Schema(
     "converted",
     "Files that were written and what they were made from.",
     (
         Column("subject", "string", "file that was read; all: day files of an archive", required=True),
         Column("output", "string", "file that was written", required=True),
-        Column("kind", "string", "what it holds", required=True, choices=("waveforms", "events", "stations")),
+        Column("kind", "string", "what it holds", required=True, choices=KINDS),
         Column("n_item", "int", "blocks, events or stations", required=True),
         Column("n_sample", "int", "samples of all channels"),
         Column("size", "int", "bytes of the file that was written", required=True),
@@ -220,13 +226,17 @@ def _tables(source: Path, stem: Path, wish: Wish) -> tuple[Rows, Rows, Rows]:
     read = _read_tables(source, wish.to)
     if isinstance(read, Stations):
         return _stations(source, stem, wish, read)
+    if isinstance(read, TableRead):
+        return _series(source, stem, wish, read)
     return _events(source, stem, wish, read)
 
 
-def _read_tables(source: Path, to: str) -> EventSet | Stations:
-    """Read events or stations: what the target says, else what the file turns out to be."""
-    readers: dict[str, Callable[[Path], EventSet | Stations]] = {
+def _read_tables(source: Path, to: str) -> EventSet | Stations | TableRead:
+    """Read what the target says, else what the file turns out to be."""
+    readers: dict[str, Callable[[Path], EventSet | Stations | TableRead]] = {
         "events": read_events,
+        "displacements": read_gnss,
+        "features": read_strain,
         "stations": read_stations,
     }
     kind = {"quakeml": "events", "stationxml": "stations"}.get(to)
@@ -238,7 +248,7 @@ def _read_tables(source: Path, to: str) -> EventSet | Stations:
             return read(source)
         except FormatError as error:
             reasons.append(f"as {name}: {error}")
-    raise FormatError(f"{source} holds neither events nor stations: {'; '.join(reasons)}")
+    raise FormatError(f"{source} holds no table that is known: {'; '.join(reasons)}")
 
 
 def _events(source: Path, stem: Path, wish: Wish, read: EventSet) -> tuple[Rows, Rows, Rows]:
@@ -306,6 +316,28 @@ def _stations(source: Path, stem: Path, wish: Wish, read: Stations) -> tuple[Row
             rows += _responses(read.inventory, again.inventory)
             rows = [{**row, "output": str(path)} for row in rows]
             failures += again.failures + faults(rows, str(source), str(path))
+    return written, rows, failures
+
+
+def _series(source: Path, stem: Path, wish: Wish, read: TableRead) -> tuple[Rows, Rows, Rows]:
+    """Write positions of a GNSS station or strain."""
+    kind = "displacements" if "east_mm" in read.table else "features"
+    schema = SCHEMAS[kind]
+    path = stem.with_name(f"{stem.name}.{kind}.{wish.to}")
+    failures = list(read.failures)
+    rows: Rows = []
+    with _placing(wish) as place:
+        staged = place(path)
+        if wish.to == "parquet":
+            write_table(read.table, staged, schema)
+        else:
+            read.table.to_csv(staged, index=False, quoting=csv.QUOTE_NONNUMERIC)
+        written = [_written(staged, path, kind, len(read.table))]
+        if wish.prove:
+            key = [c.name for c in schema.columns if c.required and c.dtype in ("string", "time")]
+            rows = prove_table(read.table, read_table(staged, schema), key)
+            rows = [{**row, "output": str(path)} for row in rows]
+            failures += faults(rows, str(source), str(path))
     return written, rows, failures
 
 
