@@ -145,8 +145,13 @@ def as_text(found: Sequence[Row], values: Values, *, extent: bool) -> Iterator[s
     else:
         yield "#" + " ".join(names)
     for row in found:
-        codes = row.seed_id.split(".")
-        cells = [*codes, row.quality, f"{row.rate:.10g}", _moment(row.start), _moment(row.end)]
+        cells = [
+            *row.seed_id.split("."),
+            row.quality,
+            f"{row.rate:.10g}",
+            _moment(row.start),
+            _moment(row.end),
+        ]
         if updated:
             cells.append(_moment(row.updated))
         if extent:

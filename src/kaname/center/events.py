@@ -53,7 +53,7 @@ class Events:
 
     @classmethod
     def read(cls, paths: Sequence[Path]) -> Events:
-        """Read catalogues in any format; each is named after its file.
+        """Read catalogues in any format; each is named after its file, or the folder of its files.
 
         An event that an earlier file has already is left out of the later ones, and a failure says so.
 
@@ -65,7 +65,7 @@ class Events:
         tables, arrivals, picks, failures = [], [], [], []
         seen: set[str] = set()
         for path in paths:
-            read = read_events(path)
+            read = read_events(sorted(path.iterdir()) if path.is_dir() else path)
             again = read.events["event_id"].isin(seen)
             failures += read.failures
             failures += [

@@ -46,6 +46,7 @@ def bind(host: str, port: int) -> Any:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
+        made.listen(2048)  # who connects before the workers are there waits
     except OSError as error:
         made.close()
         raise StorageError(f"cannot listen at {host}:{port}: {error.strerror or error}") from error
@@ -88,6 +89,7 @@ def run(
         server_header=False,
         lifespan="off",
         timeout_graceful_shutdown=5,
+        timeout_worker_healthcheck=60,  # to import everything takes a busy machine more than the usual 5 s
     )
     stop = threading.Event()
     keeper = threading.Thread(target=keep_index, args=(archive, settings.refresh_s, stop), daemon=True)

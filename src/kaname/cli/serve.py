@@ -27,7 +27,7 @@ def command(
     ] = None,
     events: Annotated[
         list[Path] | None,
-        typer.Option("--events", help="QuakeML, CSV, ...; each file is a catalogue; may be repeated."),
+        typer.Option("--events", help="QuakeML, CSV, ...; each file or folder is a catalogue."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 8080,

@@ -179,7 +179,8 @@ const drawWave = (wave, begin, seconds) => {
     (trace.samples ?? trace.least).forEach((value, i) => {
       if (value === null) return;
       const at = x(first + i * step);
-      if (trace.greatest) { pen.moveTo(at, y(value)); pen.lineTo(at, y(trace.greatest[i]) - .6); } else if (i) pen.lineTo(at, y(value)); else pen.moveTo(at, y(value));
+      if (i) pen.lineTo(at, y(value)); else pen.moveTo(at, y(value));
+      if (trace.greatest) pen.lineTo(at, y(trace.greatest[i]));
     });
     pen.stroke();
   }
