@@ -656,6 +656,8 @@ def test_refusals_of_the_system_say_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"seedlink\.sqlite"), running(tmp_path / "bad"):
         pass
     with running(tmp_path / "one") as server:
+        with pytest.raises(StorageError, match="another process"), running(tmp_path / "one"):
+            pass  # two servers would give the same numbers twice
         with pytest.raises(StorageError, match="cannot listen"), running(tmp_path / "two", port=server.port):
             pass
         assert server.publish(b"this is no record" * 100) == 0

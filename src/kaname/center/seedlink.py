@@ -107,6 +107,7 @@ class Server:
         self._following: asyncio.Task[None] | None = None
         self._sessions: dict[asyncio.Task[None], str] = {}
         self._restricted = True
+        self._names: tuple[Any, list[str]] = (None, [])
         self._looked = -_POLICY_S
 
     async def __aenter__(self) -> Self:
@@ -177,16 +178,23 @@ class Server:
 
     async def station_names(self, user: str | None) -> list[str]:
         """Return the stations ``NET_STA`` of ring and archive of which a user may see anything, sorted."""
-        channels: dict[str, set[str]] = {}
-        for stream in list(self.ring.streams):
-            channels.setdefault(stream.station, set()).add(stream.id)
-        for name, ids in (await self.history.stations() if self.history else {}).items():
-            channels.setdefault(name, set()).update(ids)
-        if not self._has_rules():
-            return sorted(channels)
-        return sorted(
-            n for n, ids in channels.items() if any(self._shows(user, i, _FIRST, _LAST) for i in ids)
-        )
+        archived = await self.history.stations() if self.history else {}
+        restricted = self._has_rules()
+        # A client asks for thousands of stations, one by one.
+        state = (user, len(self.ring.streams), id(archived), self._looked if restricted else None)
+        if self._names[0] != state:
+            channels: dict[str, set[str]] = {name: set(ids) for name, ids in archived.items()}
+            for stream in list(self.ring.streams):
+                channels.setdefault(stream.station, set()).add(stream.id)
+            self._names = (
+                state,
+                sorted(
+                    name
+                    for name, ids in channels.items()
+                    if not restricted or any(self._shows(user, i, _FIRST, _LAST) for i in ids)
+                ),
+            )
+        return self._names[1]
 
     def shows(self, user: str | None, identifier: str, start: int, end: int) -> bool:
         """Tell whether a user may see anything of a channel in a span [ns since 1970]."""

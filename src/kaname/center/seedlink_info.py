@@ -21,6 +21,8 @@ from kaname.core.time import NS_PER_S, isoformat
 if TYPE_CHECKING:
     from kaname.center.seedlink import Server
 
+MOST_BYTES = 32 << 20
+"""Longest answer to INFO."""
 LEVELS_3 = ("ID", "CAPABILITIES", "STATIONS", "STREAMS", "GAPS", "ALL")
 ITEMS_4 = ("ID", "FORMATS", "CAPABILITIES", "STATIONS", "STREAMS")
 _CAPABILITIES_3 = (
@@ -97,7 +99,10 @@ async def info_3(server: Server, user: str | None, level: str) -> bytes:
     started = f" started={quoteattr(_slashed(server.started))}"
     head = f'<?xml version="1.0"?><seedlink {attributes}{started}'
     text = f"{head}>{''.join(body)}</seedlink>" if body else f"{head}/>"
-    return _log_packets(text, "INF" if level in LEVELS_3 else "ERR")
+    possible = level in LEVELS_3 and len(text) <= MOST_BYTES
+    return await asyncio.to_thread(
+        _log_packets, text if possible else f"{head}/>", "INF" if possible else "ERR"
+    )
 
 
 def _stations_3(stock: Inventory, gaps: Mapping[Stream, list[tuple[int, int]]], level: str) -> list[str]:

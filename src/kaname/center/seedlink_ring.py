@@ -11,71 +11,34 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar, cast
 
 import numpy as np
 
 from kaname.archive.availability import Spans
 from kaname.archive.index import SPAN_DTYPE
+from kaname.archive.lock import exclusive
+from kaname.center.seedlink_layout import prepare
 from kaname.center.seedlink_packets import FIRST_SEQUENCE, Packet, Record, Stream, packet, read_records
 from kaname.core.errors import InputError, StorageError
+from kaname.core.time import NS_PER_S
+from kaname.formats.miniseed_sections import JOIN_TOLERANCE
 
-SCHEMA_VERSION = 1
 DEPTH_BYTES = 2 << 30
 LIVE_BYTES = 64 << 20
 GATHER_S = 0.02
 """How long a record waits for others: one transaction, and one wake of the clients, for all."""
+SURVEY_SHARE = 20
+"""What was found by looking through all of the ring is good for so many times as long as that took."""
 _TRIM_PACKETS = 4096
 _READERS = 2
-
-_SCHEMA = """
-CREATE TABLE stations (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,    -- NET_STA
-    following INTEGER NOT NULL    -- next sequence number
-);
-CREATE TABLE streams (
-    id INTEGER PRIMARY KEY,
-    station INTEGER NOT NULL REFERENCES stations,
-    seed_id TEXT NOT NULL,
-    format TEXT NOT NULL,
-    type TEXT NOT NULL,
-    UNIQUE (seed_id, format, type)
-);
-CREATE TABLE channels (
-    seed_id TEXT PRIMARY KEY,
-    reached INTEGER NOT NULL      -- end of the latest record there has been, ns since 1970
-);
-CREATE TABLE packets (
-    id INTEGER PRIMARY KEY,
-    station INTEGER NOT NULL,
-    stream INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    following INTEGER NOT NULL,
-    start INTEGER NOT NULL,       -- ns since 1970
-    end INTEGER NOT NULL,
-    rate REAL NOT NULL,           -- Hz, 0 for text
-    size INTEGER NOT NULL         -- bytes in records
-);
-CREATE INDEX packets_by_station ON packets (station, sequence);
-CREATE TABLE records (
-    id INTEGER PRIMARY KEY,       -- of the packet
-    data BLOB NOT NULL,
-    packed BLOB                   -- NULL: data is a record of 512 bytes itself
-);
-CREATE TABLE files (
-    path TEXT PRIMARY KEY,
-    device INTEGER NOT NULL,
-    inode INTEGER NOT NULL,
-    position INTEGER NOT NULL     -- bytes read
-);
-"""
 
 T = TypeVar("T")
 
@@ -144,31 +107,26 @@ class Ring:
         self._news = asyncio.Event()
         self._pending: list[tuple[bytes, str, Position | None, asyncio.Future[int]]] = []
         self._writer: asyncio.Task[None] | None = None
+        self._surveying = asyncio.Lock()
+        self._surveys: dict[str, tuple[float, Any]] = {}
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._threads = ThreadPoolExecutor(_READERS, "seedlink-read")
         self._thread = ThreadPoolExecutor(1, "seedlink-write")
-        self._open()
+        self._lock = contextlib.ExitStack()
+        try:
+            self._open()
+        except StorageError:
+            self._lock.close()
+            raise
 
     def _open(self) -> None:
         with self._errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.enter_context(exclusive(self.path.with_suffix(".lock"), wait_s=0))
             db = self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
-            elif version != SCHEMA_VERSION:
-                raise StorageError(
-                    f"ring {self.path} has layout {version}, this version of Kaname has {SCHEMA_VERSION}; "
-                    "remove it, and clients begin anew"
-                )
-            else:
-                self.new = False
-            names = {}
+            self.new = prepare(db, self.path)
             for number, name, following in db.execute("SELECT id, name, following FROM stations"):
-                names[number] = name
                 self._stations[name], self.following[name] = number, following
             for number, *stream in db.execute("SELECT id, seed_id, format, type FROM streams"):
                 self._know(Stream(*stream), number)
@@ -204,6 +162,7 @@ class Ring:
         self._thread.shutdown()
         for connection in (*self._readers, self._db):
             connection.close()
+        self._lock.close()
 
     # Adding
 
@@ -440,30 +399,49 @@ class Ring:
 
     async def extents(self) -> tuple[list[Extent], dict[str, int]]:
         """Return what there is of every stream, and the oldest sequence number of every station."""
-        return await self._ask(self._extents)
+        return await self._survey(self._extents)
 
     def _extents(self) -> tuple[list[Extent], dict[str, int]]:
         rows = self._rows("SELECT stream, min(start), max(end) FROM packets GROUP BY stream", ())
-        firsts = self._rows(
-            "SELECT s.name, min(p.sequence) FROM packets p JOIN stations s ON s.id = p.station GROUP BY s.id",
-            (),
+        sql = (
+            "SELECT s.name, min(p.sequence) FROM packets p JOIN stations s ON s.id = p.station GROUP BY s.id"
         )
-        return [Extent(self._by_number[n], low, high) for n, low, high in rows], dict(firsts)
+        firsts = dict(self._rows(sql, ()))
+        return [Extent(self._by_number[n], low, high) for n, low, high in rows], firsts
 
     async def spans(self) -> dict[Stream, Spans]:
-        """Return the records of every stream, by start, with `kaname.archive.index.SPAN_DTYPE`."""
-        return await self._ask(self._spans)
+        """Return the gap-free stretches of every stream, by start, with `kaname.archive.index.SPAN_DTYPE`."""
+        return await self._survey(self._spans)
 
     def _spans(self) -> dict[Stream, Spans]:
-        sql = "SELECT stream, start, end, rate FROM packets WHERE rate > 0 ORDER BY stream, start"
+        rows = self._rows(
+            "SELECT stream, start, before, rate FROM (SELECT stream, start, rate, max(end) OVER ("
+            "  PARTITION BY stream ORDER BY start ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
+            "  FROM packets WHERE rate > 0) WHERE before IS NULL OR start - before > ? / rate"
+            " ORDER BY stream, start",
+            (JOIN_TOLERANCE * NS_PER_S,),
+        )
+        ends = dict(self._rows("SELECT stream, max(end) FROM packets WHERE rate > 0 GROUP BY stream", ()))
         out = {}
-        for number, group in groupby(self._rows(sql, ()), key=itemgetter(0)):
-            rows = list(group)
-            spans = np.zeros(len(rows), SPAN_DTYPE)
-            for name, column in zip(("start", "following", "rate"), list(zip(*rows))[1:]):
-                spans[name] = column
+        for number, group in groupby(rows, key=itemgetter(0)):
+            stretches = list(group)
+            spans = np.zeros(len(stretches), SPAN_DTYPE)
+            spans["start"] = [start for _, start, _, _ in stretches]
+            spans["following"] = [before for _, _, before, _ in stretches[1:]] + [ends[number]]
+            spans["rate"] = [rate for *_, rate in stretches]
             out[self._by_number[number]] = spans
         return out
+
+    async def _survey(self, function: Callable[[], T]) -> T:
+        """Look through all of the ring, or take what was found before, if that took long."""
+        async with self._surveying:
+            until, found = self._surveys.get(function.__name__, (0.0, None))
+            if time.monotonic() >= until:
+                begun = time.monotonic()
+                found = await self._ask(function)
+                until = time.monotonic() + SURVEY_SHARE * (time.monotonic() - begun)
+                self._surveys[function.__name__] = until, found
+            return cast(T, found)
 
     def positions(self) -> dict[str, Position]:
         """Return how far every followed file has been read."""

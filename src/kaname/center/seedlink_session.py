@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -63,7 +64,7 @@ class Session:
         self.server = server
         self.reader = reader
         self.writer = writer
-        self.name = "{}:{}".format(*writer.get_extra_info("peername")[:2])
+        self.name = "{}:{}".format(*(writer.get_extra_info("peername") or ("?", 0))[:2])
         self.encrypted = writer.get_extra_info("ssl_object") is not None
         self.version = 3
         self.user: str | None = None
@@ -77,8 +78,9 @@ class Session:
         self._n_error = self._n_failure = 0
         writer.transport.set_write_buffer_limits(high=BUFFER_BYTES)
         connection = writer.get_extra_info("socket")
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        with contextlib.suppress(OSError):  # it may be gone already
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     async def run(self) -> None:
         """Serve the client until it goes, is silent for too long, or is told to go."""
@@ -247,7 +249,7 @@ class Session:
         # What is not there yet may come: so says version 4. In version 3 a client must learn that it erred.
         if self.version == 3 and not (request.several and len(arguments) == 2):
             names = await self.server.station_names(self.user)
-            if not any(request.station.fullmatch(name) for name in names):
+            if request.pattern not in names and not any(map(request.station.fullmatch, names)):
                 raise Refused("ARGUMENTS", "no such station")
         self._ignoring = False
         self._settled = True

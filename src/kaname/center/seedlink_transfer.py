@@ -32,7 +32,9 @@ class Transfer:
         self.session = session
         self.ring = session.server.ring
         self.requests = requests
-        self.fetch = fetch
+        self.fetch = fetch or all(r.fetch for r in requests)
+        self.ends = self.fetch or all(r.fetch or r.end is not None for r in requests)
+        """There is a time after which nothing more can come."""
         self.cursor = 0
         """Number of the last packet of the ring that was dealt with."""
         self.reached: dict[str, int] = {}
@@ -143,7 +145,7 @@ class Transfer:
                 return None
             else:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), 1.0 if self._ends() else None)
+                    await asyncio.wait_for(news.wait(), 1.0 if self.ends else None)
 
     def _wanted(self, packet: Packet) -> bool:
         record = packet.record
@@ -165,18 +167,13 @@ class Transfer:
             self.n_packet += len(frames)
             await self.session.send(b"".join(frames))
 
-    def _ends(self) -> bool:
-        return self.fetch or all(r.end is not None or r.fetch for r in self.requests)
-
     def _complete(self) -> bool:
         """Tell whether nothing more can come: all that was queued is sent, or time windows have passed."""
-        if self.fetch or all(r.fetch for r in self.requests):
-            return True
-        return self._ends() and all(r.fetch or self._passed(r) for r in self.requests)
+        return self.fetch or (self.ends and all(r.fetch or self._passed(r) for r in self.requests))
 
     def _passed(self, request: Request) -> bool:
         end = request.end
-        assert end is not None  # `_ends`
+        assert end is not None  # `ends`
         if time.time_ns() >= end + LATE_S * NS_PER_S:
             return True
         streams = [s for s in list(self.ring.streams) if self._request(s) is request]
