@@ -69,7 +69,10 @@ def test_long_and_short_names_lists_and_post_say_the_same(ask):
         f"/fdsnws/dataselect/1/query?{RJOB.replace('EHZ', 'EH[N]')}".replace("EH[N]", "EHN,EHZ")
         + "&start=2009-08-24T00:00:00.000000&end=2009-08-24T00:20:20.500000"
     )
-    lines = "quality=B\nminimumlength=1.0\nlongestonly=false\n\nBW RJOB -- EHN,EHZ 2009-08-24 2009-08-24T00:20:20.5\n"
+    lines = (
+        "quality=B\nminimumlength=1.0\nlongestonly=false\n\n"
+        "BW RJOB -- EHN,EHZ 2009-08-24 2009-08-24T00:20:20.5\n"
+    )
     post = ask("/fdsnws/dataselect/1/query", method="POST", body=lines.encode())
     assert (long.status, short.status, post.status) == (200, 200, 200)
     assert long.body == short.body == post.body != b""

@@ -39,7 +39,8 @@ OWN_NAMES = _INDEX_FILES | {LOCK_NAME, ACCESS_NAME, USERS_NAME}
 _PIECE_BYTES = 1 << 22
 _REMEMBERED = 32
 
-Time = np.datetime64 | str | None
+Time = np.datetime64 | str | int | None
+"""A time as `kaname.core.time.as_time` takes it."""
 
 
 def is_archive(path: str | Path) -> bool:

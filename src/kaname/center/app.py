@@ -13,9 +13,9 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
-from kaname.center import availability, event, station
+from kaname.center import availability, event, mirror, station
 from kaname.center.answers import base_of, document, error, nothing
 from kaname.center.dataselect import Records, Temporary, recode
 from kaname.center.digest import Digest
@@ -56,7 +56,14 @@ class Center:
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
-        routes = [*self._service_routes(), *Pages(self.holdings).routes(self._guarded)]
+        copies = mirror.routes(
+            self.holdings.archive, self.holdings.access, user=mirror.by_digest(self.digest)
+        )
+        routes: list[BaseRoute] = [
+            *self._service_routes(),
+            *Pages(self.holdings).routes(self._guarded),
+            Mount("/mirror", routes=copies),
+        ]
         cors = Middleware(
             CORSMiddleware,
             allow_origins=["*"],

@@ -6,6 +6,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
+from kaname.archive.access import Access
 from kaname.archive.store import Archive
 from kaname.center.app import Center
 from kaname.center.holdings import Holdings
@@ -21,6 +23,9 @@ from kaname.center.settings import Settings
 from kaname.core.errors import KanameError, StorageError
 
 log = logging.getLogger("kaname.center")
+
+SEEDLINK_STATE = ".seedlink"
+"""Folder in the archive, hidden from its index, where the SeedLink server keeps its ring."""
 
 
 def application(
@@ -62,6 +67,7 @@ def run(
     events: Sequence[Path] = (),
     settings: Settings | None = None,
     workers: int = 1,
+    seedlink: tuple[str, int] | None = None,
 ) -> None:
     """Serve until the process is told to stop.
 
@@ -77,6 +83,13 @@ def run(
         Names and limits.
     workers
         Processes that answer.
+    seedlink
+        Host and port of a SeedLink server, which follows the archive's files as they grow; none by default.
+
+    Raises
+    ------
+    StorageError
+        When the SeedLink server cannot listen or keep its ring.
     """
     settings = settings or Settings()
     make = partial(application, archive, tuple(stations), tuple(events), settings, secrets.token_bytes(32))
@@ -96,15 +109,36 @@ def run(
     if settings.refresh_s:
         keeper.start()
     try:
-        server = uvicorn.Server(config)
-        if workers > 1:
-            Multiprocess(config, sockets=[listening]).run()
-        else:
-            server.run(sockets=[listening])
+        with _seedlink(archive, settings, seedlink):
+            if workers > 1:
+                Multiprocess(config, sockets=[listening]).run()
+            else:
+                uvicorn.Server(config).run(sockets=[listening])
     finally:
         stop.set()
         if keeper.is_alive():
             keeper.join(timeout=5)
+
+
+def _seedlink(
+    archive: Path, settings: Settings, address: tuple[str, int] | None
+) -> AbstractContextManager[object]:
+    if address is None:
+        return nullcontext()
+    from kaname.center.seedlink import background
+
+    state = archive / SEEDLINK_STATE
+    state.mkdir(exist_ok=True)
+    host, port = address
+    return background(
+        state,
+        archive=Archive(archive),
+        follow=[archive],
+        access=Access.load(archive),
+        host=host,
+        port=port,
+        organization=settings.name,
+    )
 
 
 def keep_index(archive: Path, period_s: float, stop: threading.Event) -> None:

@@ -32,6 +32,9 @@ def command(
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 8080,
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+    seedlink: Annotated[
+        int | None, typer.Option("--seedlink", min=1, max=65535, help="Serve SeedLink too, at this port.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="TOML file; see kaname config serve.")
     ] = None,
@@ -54,4 +57,5 @@ def command(
         f"{len(holdings.events.table)} events at {settings.url or at}"
     )
     holdings.archive.close()
-    run(archive, listening, **files, settings=settings, workers=workers)
+    address = None if seedlink is None else (host, seedlink)
+    run(archive, listening, **files, settings=settings, workers=workers, seedlink=address)
