@@ -197,6 +197,7 @@ def _read(
     blocks = list(_blocks(table, run, samples, wide, offset))
     if variant == "tilt":
         blocks = [piece for block in blocks for piece in _without_missing(block)]
+        blocks.sort(key=lambda b: (b.ids, b.start))  # pieces of runs side by side
     double = _overlapping(blocks)
     if double:
         settled, rows = resolve_overlaps(b for b in blocks if b.ids[0] in double)
