@@ -21,6 +21,7 @@ from typing import IO, Any
 MEMBER_BYTES = 1 << 28
 DEPTH = 5
 _PIECE_BYTES = 1 << 20
+_SMALL_BYTES = 1 << 23
 _TAR_BLOCK = 512
 _PACKED: tuple[tuple[bytes, Any], ...] = (
     (b"\x1f\x8b", gzip.open),
@@ -67,7 +68,7 @@ def members(path: Path, *, peek: int = 0) -> Iterator[Member]:
         Give only so many bytes from the beginning of every member; 0 gives all.
     """
     with path.open("rb") as file:
-        yield from _members(file, "", DEPTH, peek)
+        yield from _members(file if peek else _whole(file), "", DEPTH, peek)
 
 
 def _members(file: IO[bytes], name: str, depth: int, peek: int) -> Iterator[Member]:
@@ -91,6 +92,8 @@ def _members(file: IO[bytes], name: str, depth: int, peek: int) -> Iterator[Memb
 def _plain(file: IO[bytes], name: str, peek: int) -> Member:
     if peek:
         return Member(name, file.read(peek))
+    if isinstance(file, io.BytesIO):
+        return Member(name, file.getvalue())
     pieces: list[bytes] = []
     n_byte = 0
     try:
@@ -118,12 +121,10 @@ def _tar(file: IO[bytes], name: str, depth: int, peek: int) -> Iterator[Member]:
 
 
 def _whole(file: IO[bytes]) -> IO[bytes]:
-    """Hold a small member in memory: Python's file inside a tar is slow to read in pieces."""
-    head = file.read(_PIECE_BYTES)
-    if len(head) < _PIECE_BYTES:
-        return io.BytesIO(head)
+    """Hold a small file in memory: files on disk and in a tar are slow to read in pieces."""
+    n_byte = file.seek(0, io.SEEK_END)
     file.seek(0)
-    return file
+    return io.BytesIO(file.read()) if n_byte <= _SMALL_BYTES else file
 
 
 def _zip(file: IO[bytes], name: str, depth: int, peek: int) -> Iterator[Member]:

@@ -13,6 +13,7 @@ letter by rate, ``N`` (accelerometer) and ``N``, ``E`` or ``Z``: ``HNZ`` at 100 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,7 +55,7 @@ class KnetRecord:
             When the header states no scale factor.
         """
         scale = self.header.scale_cm_s2
-        if not np.isfinite(scale):
+        if math.isnan(scale):
             raise FormatError(
                 f"{self.counts.ids[0]}: its header states no Scale Factor; counts cannot become acceleration"
             )
@@ -190,20 +191,17 @@ def _read_member(member: Member, source: Path, network: str, result: KnetRead) -
     header = read.header
     for fault in read.faults:
         fail(fault)
-    lacking = [
-        label
-        for label, value in (
-            ("Station Code", header.station),
-            ("Record Time", header.start),
-            ("Sampling Freq(Hz)", header.sampling_rate),
-            ("Dir.", header.orientation),
-        )
-        if pd.isna(value) or value == ""
-    ]
+    usable = {
+        "Station Code": bool(header.station),
+        "Record Time": not np.isnat(header.start),
+        "Sampling Freq(Hz)": not math.isnan(header.sampling_rate),
+        "Dir.": bool(header.direction),
+    }
+    lacking = [label for label, sound in usable.items() if not sound]
     if lacking:
         fail(f"left out: no usable {', '.join(lacking)}, and without it the samples have no name or no place")
         return
-    if not np.isfinite(header.scale_cm_s2):
+    if math.isnan(header.scale_cm_s2):
         fail("states no usable Scale Factor; its samples stay counts")
     identifier, changed = seed_id(
         network,
@@ -213,12 +211,12 @@ def _read_member(member: Member, source: Path, network: str, result: KnetRead) -
     )
     if changed:
         fail(changed)
-    text, cut = member.content[read.end :], ""
-    if text[-1:].strip():
+    text, cut = member.content, ""
+    if len(text) > read.end and text[-1:].strip():
         # The last number may have lost digits.
-        text = text[: len(text) - len(text.split()[-1])]
+        text = text[: len(text) - len(text[read.end :].split()[-1])]
         cut = "; the last number is not followed by a blank and may be cut: left out"
-    counts, good = _samples(text, header, fail, cut)
+    counts, good = _samples(text, read.end, header, fail, cut)
     if not good.any():
         fail("holds no samples")
         return
@@ -237,13 +235,14 @@ def _read_member(member: Member, source: Path, network: str, result: KnetRead) -
         _check_peak(counts, header, fail)
 
 
-def _samples(text: bytes, header: KnetHeader, fail: Any, cut: str) -> tuple[Any, Any]:
-    per_line = len(text[: text.find(b"\n") + 1 or len(text)].split())
+def _samples(text: bytes, begin: int, header: KnetHeader, fail: Any, cut: str) -> tuple[Any, Any]:
+    newline = text.find(b"\n", begin)
+    per_line = len(text[begin : newline if newline >= 0 else len(text)].split())
     if not 0 < per_line <= MOST_PER_LINE:
         if per_line:
             fail(f"its first line of samples has {per_line} numbers; expected 8, and at most {MOST_PER_LINE}")
         return np.empty(0, np.int32), np.empty(0, np.bool_)
-    found = parse_samples(text, per_line)
+    found = parse_samples(text, per_line, begin=begin)
     counts, good, expected = found.counts, found.good, header.n_sample
     if found.first_uneven >= 0 and len(counts) != expected:
         lost = len(counts) - found.first_uneven
@@ -262,7 +261,7 @@ def _samples(text: bytes, header: KnetHeader, fail: Any, cut: str) -> tuple[Any,
 
 def _check_peak(counts: Any, header: KnetHeader, fail: Any) -> None:
     """Compare with ``Max. Acc.``: it is the only check sum the format has."""
-    if not header.max_acceleration or not np.isfinite(header.scale_cm_s2):
+    if not header.max_acceleration or math.isnan(header.scale_cm_s2):
         return
     peak = max_acceleration(counts, header.scale_cm_s2)
     digits = len(header.max_acceleration.partition(".")[2])

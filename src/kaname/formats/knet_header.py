@@ -7,6 +7,7 @@ label alone, so lines may be missing or in another order.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,13 +16,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kaname.core.time import as_time
-
 TRIGGER_DELAY_S = 15
 """The data logger states the time of the trigger; its samples begin this much earlier."""
 JST_OFFSET_S = 9 * 3600
 _MOST_LINES = 64
 _NO_HEIGHT_M = -9999.0
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200
 _NAT = np.datetime64("NaT", "ns")
 
 Sensor = Literal["", "01", "02"]
@@ -75,7 +75,7 @@ class KnetHeader:
     def n_sample(self) -> int:
         """Number of samples that duration and rate promise; 0 when one of them is not stated."""
         n_sample = self.duration_s * self.sampling_rate
-        return round(n_sample) if np.isfinite(n_sample) and 0 < n_sample < 1e9 else 0
+        return round(n_sample) if math.isfinite(n_sample) and 0 < n_sample < 1e9 else 0
 
 
 @dataclass
@@ -91,7 +91,8 @@ class HeaderRead:
 def is_knet(head: bytes) -> bool:
     """Tell whether bytes begin with header lines of K-NET: two or more of the first lines carry a label."""
     lines = head[:2048].splitlines()[:6]
-    return sum(_label(line) is not None for line in lines) >= 2 if lines and _label(lines[0]) else False
+    labels = (_label(line) for line in lines)
+    return bool(lines and next(labels)) and any(labels)
 
 
 def read_header(content: bytes) -> HeaderRead:
@@ -132,7 +133,7 @@ def read_header(content: bytes) -> HeaderRead:
 
 def _number(text: str) -> float:
     value = float(text)
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         raise ValueError("expected a number")
     return value
 
@@ -154,8 +155,14 @@ def _height(text: str) -> float:
 
 def _time(delay_s: int) -> Callable[[str], np.datetime64]:
     def read(text: str) -> np.datetime64:
-        local = datetime.strptime(text, "%Y/%m/%d %H:%M:%S")
-        return as_time(local - timedelta(seconds=JST_OFFSET_S + delay_s))
+        found = re.fullmatch(r"(\d{4})/(\d\d?)/(\d\d?)\s+(\d\d?):(\d\d?):(\d\d?)", text)
+        if found is None:
+            raise ValueError("expected such as 2018/01/24 19:51:43")
+        year, month, day, hour, minute, second = map(int, found.groups())
+        local = datetime(year, month, day, hour, minute, second)
+        if not _FIRST_YEAR <= year <= _LAST_YEAR:
+            raise ValueError(f"expected a year from {_FIRST_YEAR} to {_LAST_YEAR}")
+        return np.datetime64(local - timedelta(seconds=JST_OFFSET_S + delay_s), "ns")
 
     return read
 
@@ -213,10 +220,36 @@ _LABELS = tuple(
 )
 
 
+_STANDARD = {
+    b"Origin Time": "origin_time",
+    b"Lat.": "event_latitude",
+    b"Long.": "event_longitude",
+    b"Depth. (km)": "event_depth_km",
+    b"Mag.": "event_magnitude",
+    b"Station Code": "station",
+    b"Station Lat.": "station_latitude",
+    b"Station Long.": "station_longitude",
+    b"Station Height(m)": "station_height_m",
+    b"Record Time": "start",
+    b"Sampling Freq(Hz)": "sampling_rate",
+    b"Duration Time(s)": "duration_s",
+    b"Dir.": "direction",
+    b"Scale Factor": "scale_cm_s2",
+    b"Max. Acc. (gal)": "max_acceleration",
+    b"Last Correction": "last_correction",
+    b"Memo.": "memo",
+}
+"""The usual spellings, which fill 18 columns; known at a look."""
+_LABEL_BYTES = 18
+
+
 def _label(line: bytes) -> tuple[str, bytes] | None:
     """Return the name of the value a line states, and the text after its label."""
     if not line[:1].isalpha():
         return None
+    name = _STANDARD.get(line[:_LABEL_BYTES].rstrip())
+    if name:
+        return name, line[_LABEL_BYTES:].rstrip()
     for name, pattern in _LABELS:
         match = pattern.match(line)
         if match:

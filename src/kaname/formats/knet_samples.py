@@ -34,7 +34,7 @@ class Samples:
     """Place at which the first line with another count of numbers than the first line begins, or -1."""
 
 
-def parse_samples(text: bytes, per_line: int) -> Samples:
+def parse_samples(text: bytes, per_line: int, *, begin: int = 0) -> Samples:
     """Read numbers in text, ``per_line`` to a line.
 
     A token that is no number of up to `MOST_DIGITS` digits leaves its place empty. A line with another count
@@ -44,12 +44,15 @@ def parse_samples(text: bytes, per_line: int) -> Samples:
     Parameters
     ----------
     text
-        Everything after the header.
+        The file.
     per_line
         Numbers on a whole line, 1 to `MOST_PER_LINE`.
+    begin
+        Offset of the first byte after the header.
     """
-    standard = _standard(text, per_line)
-    rest = memoryview(text)[len(standard) // per_line * (text.find(b"\n") + 1) :]
+    length = text.find(b"\n", begin) + 1 - begin
+    standard = _standard(text, begin, length, per_line)
+    rest = memoryview(text)[begin + len(standard) // per_line * length :]
     room = len(rest) // 2 + per_line + 1  # a number takes a digit and a space
     values = np.empty(room, np.int32)
     good = np.zeros(room, np.bool_)
@@ -61,16 +64,15 @@ def parse_samples(text: bytes, per_line: int) -> Samples:
     )
 
 
-def _standard(text: bytes, per_line: int) -> NDArray[np.int32]:
+def _standard(text: bytes, begin: int, length: int, per_line: int) -> NDArray[np.int32]:
     """Return the numbers of the lines from the first one on that are all of the standard layout."""
-    length = text.find(b"\n") + 1
-    n_line = len(text) // length if length >= _FIELD_BYTES * per_line else 0
+    n_line = (len(text) - begin) // length if length >= _FIELD_BYTES * per_line else 0
     if not n_line:
         return np.empty(0, np.int32)
     # Words at any address: the processors this runs on allow it, and NumPy knows it as an unaligned array.
-    words = np.ndarray((n_line, per_line), "<u8", text, strides=(length, _FIELD_BYTES))
+    words = np.ndarray((n_line, per_line), "<u8", text, begin, (length, _FIELD_BYTES))
     values = np.empty((n_line, per_line), np.int32)
-    n_good = _parse_standard(words, np.frombuffer(text, np.uint8), length, values)
+    n_good = _parse_standard(words, np.frombuffer(text, np.uint8, offset=begin), length, values)
     return values[:n_good].ravel()
 
 

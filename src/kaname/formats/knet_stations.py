@@ -39,9 +39,7 @@ def to_inventory(read: KnetRead) -> Any:
                     latitude=header.station_latitude,
                     longitude=header.station_longitude,
                     elevation=0.0 if np.isnan(height_m) else height_m,  # StationXML must state one
-                    channels=[
-                        c for _, g in groupby(records, _identifier) for c in _epochs(list(g), height_m)
-                    ],
+                    channels=channels,
                     site=Site(header.station),
                 )
             )
