@@ -14,7 +14,8 @@ import pytest
 from kaname.automation.pick import Pick
 from kaname.cli import main
 from kaname.cli._bench import at_any_time, parts
-from kaname.cli._bench_detection import score
+from kaname.cli._bench_denoising import mixtures
+from kaname.cli._bench_detection import Detect, score
 from kaname.cli._bench_judge import Judged, Method, dispute, on_noise, on_swarms, run_on, windows_of
 from kaname.cli._bench_picking import summary
 from kaname.core.errors import InputError
@@ -276,37 +277,74 @@ def test_detectors_are_scored(made_set: Path, tmp_path: Path, capsys: Any) -> No
     words = ["bench", "detection", str(made_set), "--method", "sta_lta", "--noise-hours", "0.1"]
     assert main([*words, "--out", str(out), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    (row,) = shown["scores"]
+    (row,) = (r for r in shown["scores"] if r["own"])
     assert (row["n_event"], row["n_found"], row["recall"]) == (5, 5, 1.0) and abs(row["late_s"]) < 0.3
-    assert [r["noise"] for r in shown["false_detections"]] == ["before events", "resynthesised", "spliced"]
-    assert len(pd.read_parquet(out / "false_detections.parquet")) == 3
+    assert (row["labels"], row["threshold"]) == ("P and S", 3.5)
+    false = pd.DataFrame(shown["false_detections"])
+    assert list(false.loc[false["own"], "noise"]) == ["before events", "resynthesised", "spliced"]
+    assert len(pd.read_parquet(out / "false_detections.parquet")) == len(false) == 3 * 9
+    # The higher the threshold, the less there is.
+    spliced = false[false["noise"] == "spliced"].sort_values("threshold")["n_detection"]
+    assert spliced.is_monotonic_decreasing and spliced.iloc[0] > spliced.iloc[-1]
+    assert (out / "detections.png").stat().st_size > 5000 and (out / "run.json").is_file()
+    assert main([*words, "--limit", "2"]) == 0
+    text = capsys.readouterr().out
+    assert "3.5*" in text and "2/2" in text
 
 
 def test_a_perfect_detector_and_a_nervous_one() -> None:
-    def perfect(blocks: Any) -> Any:
+    def perfect(blocks: Any, threshold: float) -> Any:
         return [(add_seconds(blocks[0].start, 25.0), add_seconds(blocks[0].start, 32.0))]
 
-    def nervous(blocks: Any) -> Any:
+    def nervous(blocks: Any, threshold: float) -> Any:
         spans = [(t, t + 1.0) for t in (8.0, 12.0, 33.0)]  # two before P, one after the coda
         return [tuple(add_seconds(blocks[0].start, t) for t in span) for span in spans]
 
-    found, quiet = score("made", "perfect", perfect, RECORDS)
-    assert found["recall"] == 1 and found["late_s"] == 0 and quiet["n_detection"] == 0
-    missed, false = score("made", "nervous", nervous, RECORDS)
+    alone = replace(RECORDS[0], labels={"P": RECORDS[0].labels["P"]})
+    (both, single), (quiet,) = score("made", "perfect", Detect(perfect, 0.5), [*RECORDS, alone])
+    assert both["recall"] == 1 and both["late_s"] == 0 and quiet["n_detection"] == 0
+    assert (both["labels"], both["n_event"], single["labels"], single["n_event"]) == ("P and S", 6, "P", 1)
+    (missed,), (false,) = score("made", "nervous", Detect(nervous, 0.5), RECORDS)
     assert missed["recall"] == 0 and false["n_detection"] == 12
     assert false["per_hour"] == pytest.approx(12 / (6 * 18 / 3600))
 
 
 def test_denoisers_are_scored(made_set: Path, capsys: Any) -> None:
-    words = ["bench", "denoising", str(made_set), "--method", "none", "--method", "2-20 Hz", "--json"]
-    assert main(words) == 0
-    rows = pd.DataFrame(json.loads(capsys.readouterr().out)["scores"])
+    out = made_set.parent / "out"
+    words = ["bench", "denoising", str(made_set), "--method", "none", "--method", "2-20 Hz zero phase"]
+    assert main([*words, "--method", "kaname", "--limit", "3", "--out", str(out), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    rows = pd.DataFrame(shown["scores"])
     assert sorted(rows["snr_db"].unique()) == [-5, 0, 5, 10, 15, 20]
     nothing = rows[rows["method"] == "none"]
     assert nothing["gain_db"].abs().max() < 1e-6 and (nothing["n"] > 0).all()
     # White signal in white noise: a band-pass keeps 18 of 50 Hz, so it loses at 20 dB and gains at -5.
-    band = rows[(rows["method"] == "2-20 Hz") & (rows["data"] == "raw")].set_index("snr_db")["gain_db"]
+    band = rows[(rows["method"] == "2-20 Hz zero phase") & (rows["data"] == "raw")].set_index("snr_db")[
+        "gain_db"
+    ]
     assert band[-5] > 2 and band[20] < -10
+    beside = pd.DataFrame(shown["best_bands"]).set_index(["data", "snr_db"]).loc["raw"]
+    assert beside.loc[-5, "best_band"] == "2-20 Hz zero phase" and beside.loc[20, "best_band"] == "none"
+    assert beside.loc[-5, "best_band_db"] == pytest.approx(band[-5]) and beside.loc[20, "best_band_db"] == 0
+    for name in ("gains.png", "example-1.png"):
+        assert (out / name).stat().st_size > 5000
+    assert main([*words, "--limit", "2"]) == 0
+    assert "2-20 Hz zero phase" in capsys.readouterr().out
+
+
+def test_signals_are_mixed_with_what_lies_before_other_events() -> None:
+    # Two records of one event by its time, and one of another.
+    close = [record(0), replace(record(1), wave=replace(record(1).wave, start=record(0).wave.start))]
+    close[1] = replace(close[1], labels={"P": record(0).labels["P"]})
+    pairs = mixtures([*close, record(2)], seed=0)
+    assert len(pairs) == 2 * 1 + 2
+    for own in pairs:
+        assert own.clean["raw"].shape == own.noise["raw"].shape == (3, 2800)
+        event, before = own.clean["raw"][:, 800:1000], own.clean["raw"][:, :790]
+        assert event.var() > 20 * before.var()
+        assert own.noise["raw"].var() < 2 * before.var()
+    dead = replace(record(3), wave=replace(record(3).wave, data=record(3).wave.data * [[1], [0], [1]]))
+    assert mixtures([dead], seed=0) == []
 
 
 def test_unknown_methods_are_refused(made_set: Path, capsys: Any) -> None:

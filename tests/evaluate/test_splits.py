@@ -137,6 +137,20 @@ def test_windows_longer_than_two_minutes_need_a_wider_gap() -> None:
     assert len(set(split_by_event(times, apart_s=200))) == 1
 
 
+def test_validation_by_day_leaves_the_test_as_it_is() -> None:
+    rng = np.random.default_rng(5)
+    times = _times(rng.uniform(0, 86400 * 400, 2000))
+    own, by_day = split_by_event(times), np.array(split_by_event(times, validation_by="day"))
+    assert [p == "test" for p in own] == (by_day == "test").tolist()
+    days = np.array(times).astype("datetime64[D]")
+    rest = by_day != "test"
+    for day in np.unique(days[rest]):
+        assert len(set(by_day[rest & (days == day)])) == 1
+    assert (by_day[rest] == "validation").mean() == pytest.approx(0.125, abs=0.05)
+    with pytest.raises(InputError, match="event or day"):
+        split_by_event(times, validation_by="hour")  # type: ignore[arg-type]
+
+
 def test_stations_of_one_site_stay_together() -> None:
     names = [f"XX.S{i:03d}" for i in range(300)] + [f"YY.T{i:03d}" for i in range(300)]
     lat = np.tile(np.arange(300) * 0.1 - 15, 2) + np.repeat([0, 0.005], 300)  # 550 m beside

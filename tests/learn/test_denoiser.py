@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import signal
-from score_denoising import score as score_denoising
-from score_denoising import simulated_mixtures
-from score_detection import by_network, false_per_hour, recall, simulated
 
-from kaname.automation.denoise import Denoiser
-from kaname.automation.detect import Detector
+from kaname.cli import _bench_denoising as denoising
+from kaname.cli import _bench_detection as detection
+from kaname.cli._bench import read_sets
 from kaname.core.errors import InputError
 from kaname.learn.engine.frames import MISSING, N_BIN, analyse, features, hop_of, synthesise
 
@@ -36,19 +35,22 @@ def test_the_file_is_the_one_of_the_card(name: str) -> None:
 
 def test_the_denoiser_scores_what_its_card_says() -> None:
     said = card("kaname-denoiser-1")["reproduce"]
-    pairs = simulated_mixtures(said["n"], seed=said["seed"])
+    records, _, _ = read_sets([said["set"]], split="all", by="event", limit=None, clock=())
+    found, _ = denoising.scores(
+        {"kaname": denoising.kaname()}, denoising.mixtures(records, seed=said["seed"]), data=("raw",)
+    )
+    gain = found.set_index("snr_db")["gain_db"]
     for row in said["rows"]:
-        found = score_denoising(Denoiser(), pairs, row["data"], row["snr_db"]).row()
-        assert found["gain_db"] == pytest.approx(row["gain_db"], abs=0.1)
+        assert gain[row["snr_db"]] == pytest.approx(row["gain_db"], abs=0.1)
 
 
 def test_the_detector_scores_what_its_card_says() -> None:
     said = card("kaname-detector-1")["reproduce"]
-    cases = simulated(said["n"], seed=said["seed"], snr_db=said["snr_db"])
-    method = by_network(Detector()._session)
-    threshold = Detector().threshold
-    assert abs(recall(method, cases, threshold)[0] - said["found"]) <= 1
-    assert abs(false_per_hour(method, cases, threshold)[0] - said["false"]) <= 1
+    _, records, _ = read_sets([said["set"]], split="all", by="event", limit=None, clock=())
+    own = replace(detection.kaname(), others=())
+    (found,), (false,) = detection.score("simulated", "kaname", own, records)
+    assert found["n_event"] == said["n_event"] and abs(found["n_found"] - said["n_found"]) <= 1
+    assert abs(false["n_detection"] - said["n_false"]) <= 1
 
 
 @pytest.mark.parametrize("hop", [4, 10, 20, 40])

@@ -148,7 +148,11 @@ def _offset(clock: str, records: Sequence[LabelledRecord]) -> float:
 
 
 def find_methods(
-    methods: Mapping[str, Callable[[], Method]], wanted: Sequence[str], *, what: str
+    methods: Mapping[str, Callable[[], Method]],
+    wanted: Sequence[str],
+    *,
+    model: Callable[[str], Method],
+    what: str,
 ) -> tuple[dict[str, Method], pd.DataFrame]:
     """Return the methods that are here, and a row for each that is not.
 
@@ -158,6 +162,8 @@ def find_methods(
         Makers of all methods, by name.
     wanted
         Names; none for all.
+    model
+        Maker of ours with the weights of a file, which is called ``kaname:MODEL.onnx``.
     what
         What a method is, for the message.
 
@@ -168,10 +174,11 @@ def find_methods(
     """
     found, skipped = {}, []
     for name in wanted or methods:
-        if name not in methods:
-            raise InputError(f"no {what} {name!r}; known are {', '.join(methods)}")
+        base, _, file = name.partition(":")
+        if name not in methods and not (base == "kaname" and file):
+            raise InputError(f"no {what} {name!r}; known are {', '.join(methods)}, kaname:MODEL.onnx")
         try:
-            found[name] = methods[name]()
+            found[name] = model(file) if file else methods[name]()
         except KanameError as error:
             skipped.append({"method": name, "reason": str(error)})
     return found, pd.DataFrame(skipped, columns=["method", "reason"])

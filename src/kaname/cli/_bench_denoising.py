@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import signal
 
-from kaname.automation.denoise import Denoiser
+from kaname.automation.denoise import Denoiser, DenoiserSettings
 from kaname.cli._bench import emit, find_methods, read_sets, write
 from kaname.core.errors import NotFoundError
+from kaname.core.progress import progress
+from kaname.core.provenance import software, write_json
 from kaname.core.step import run
 from kaname.core.tables import validate
+from kaname.core.time import add_seconds, seconds_between
 from kaname.core.waveform import Waveform
 from kaname.evaluate import noise, scorecard
-from kaname.evaluate.denoising import gain_db, gain_row, mixture
-from kaname.formats.labelled import LabelledRecord
+from kaname.evaluate.denoising import gain_db, gain_row, lag_s, mixture, onset_row, onset_s
+from kaname.evaluate.splits import SAME_EVENT_S
+from kaname.formats.labelled import EPOCH, LabelledRecord, time_of
 
 Array = NDArray[np.float64]
 Denoise = Callable[[Waveform], Array]
@@ -27,94 +31,187 @@ Denoise = Callable[[Waveform], Array]
 
 SNR_DB = (-5.0, 0.0, 5.0, 10.0, 15.0, 20.0)
 CLEAN_DB = 20.0
-"""Least ratio of a record, P on to before P, of which the signal is taken for clean."""
+"""Least ratio of a record, 20 s from P on to before P, of which the signal is taken for clean."""
 BEFORE_S, AFTER_S = 8.0, 20.0
-BANDS = ((0.5, 20.0), (1.0, 10.0), (1.0, 20.0), (2.0, 15.0), (2.0, 20.0), (3.0, 20.0))
-DATA = ("raw", "1 Hz high-pass")
+GUARD_S = 1.0
+"""Left out before P: the analyst may be late."""
+MIXTURES = 6
+"""Mixtures of each signal, with the noise of as many others."""
+BANDS = [(low, high) for low in (0.5, 1.0, 2.0, 3.0) for high in (10.0, 15.0, 20.0, 45.0)]
+PHASES = {"causal": signal.sosfilt, "zero phase": signal.sosfiltfilt}
+DATA = {
+    "raw": None,
+    "1 Hz high-pass": signal.butter(2, 1.0, "highpass", fs=noise.RATE_HZ, output="sos"),
+    "1-20 Hz": signal.butter(2, (1.0, 20.0), "bandpass", fs=noise.RATE_HZ, output="sos"),
+}
+"""What is done to the records before they are mixed."""
+ONSET_S = 0.5
+"""An onset is looked for so far from P on either side."""
 
 
-def band(low: float, high: float) -> Denoise:
-    """A Butterworth band-pass of order two without a phase shift."""
+def band(low: float, high: float, phase: str) -> Denoise:
+    """Return a Butterworth band-pass of order two."""
     sos = signal.butter(2, (low, high), "bandpass", fs=noise.RATE_HZ, output="sos")
-    return lambda wave: np.asarray(signal.sosfiltfilt(sos, wave.data, axis=1))
+    return lambda wave: np.asarray(PHASES[phase](sos, wave.data, axis=1))
 
 
-def kaname() -> Denoise:
-    """The denoiser of the package."""
-    denoiser = Denoiser()
+def kaname(model: str = "") -> Denoise:
+    """Return the denoiser of the package, or of a file."""
+    denoiser = Denoiser(DenoiserSettings(weights=model) if model else None)
     return lambda wave: np.concatenate([b.data for b in run(denoiser, [wave])], axis=1).astype(np.float64)
 
 
+FILTERS: dict[str, Callable[[], Denoise]] = {
+    f"{a:g}-{b:g} Hz {phase}": lambda a=a, b=b, phase=phase: band(a, b, phase)  # type: ignore[misc]
+    for a, b in BANDS
+    for phase in PHASES
+}
 METHODS: dict[str, Callable[[], Denoise]] = {
-    "none": lambda: lambda wave: wave.data,
-    **{f"{a:g}-{b:g} Hz": lambda a=a, b=b: band(a, b) for a, b in BANDS},  # type: ignore[misc]
     "kaname": kaname,
+    "none": lambda: lambda wave: wave.data,
+    **FILTERS,
 }
 
 
-def parts_of(record: LabelledRecord) -> tuple[Array, Array] | None:
-    """Return a record from 8 s before P to 20 s after, and what lies before P, at 100 Hz, three channels.
+class Source(NamedTuple):
+    """A record at 100 Hz, Z, N, E, from 8 s before P at least to 20 s after it."""
 
-    ``None`` where the record does not hold that.
-    """
+    record: LabelledRecord
+    data: Array
+    p: int
+    snr_db: float
+
+
+class Mixture(NamedTuple):
+    """A signal, the noise of another event, and which is which; both shape (3, n), P after 8 s."""
+
+    clean: dict[str, Array]
+    """By what was done to it."""
+    noise: dict[str, Array]
+    start: np.datetime64
+    name: str
+
+
+def source_of(record: LabelledRecord) -> Source | None:
+    """Return a record that can be mixed; ``None`` where a component or P is missing, or it is too short."""
     if not record.labels.get("P") or record.wave.n_channel != 3 or not np.isfinite(record.wave.data).all():
         return None
     wave = noise.at_rate(record.wave)
+    # Vertical first, where the onset is looked at.
+    wave = wave.select(sorted(wave.ids, key=lambda i: (i[-1] not in "Z3", i)))
     p = round(wave.index(min(record.labels["P"])))
-    low, high = p - round(BEFORE_S * noise.RATE_HZ), p + round(AFTER_S * noise.RATE_HZ)
-    quiet = wave.data[:, : p - round(2 * noise.RATE_HZ)]
-    # Whole, so that a filter has forgotten its start where the mixture begins.
-    if low < 0 or high > wave.n_sample or quiet.shape[1] < high - low - round(8 * noise.RATE_HZ):
+    before, after = p - round(GUARD_S * noise.RATE_HZ), p + round(AFTER_S * noise.RATE_HZ)
+    if p < BEFORE_S * noise.RATE_HZ or after > wave.n_sample:
         return None
-    if (wave.data[:, low:high].std(axis=1) == 0).any() or (quiet.std(axis=1) == 0).any():
+    data = wave.data - wave.data[:, :before].mean(axis=1, keepdims=True)
+    quiet, event = data[:, :before], data[:, p:after]
+    if (quiet.std(axis=1) == 0).any() or (event.std(axis=1) == 0).any():
         return None
-    return wave.data[:, low:high], quiet
+    return Source(record, data, p, float(10 * np.log10(event.var() / quiet.var())))
 
 
-def mixtures(records: Sequence[LabelledRecord], *, seed: int) -> list[tuple[Array, Array]]:
-    """Pair each clean signal with the noise of another event's record, which is played there and back."""
-    parts = [(r.event, own) for r in records if (own := parts_of(r)) is not None]
+def mixtures(records: Sequence[LabelledRecord], *, seed: int) -> list[Mixture]:
+    """Pair each clean signal with what lies before the P of records of other events."""
+    sources = [own for r in records if (own := source_of(r)) is not None]
     rng = np.random.default_rng(seed)
-    n = round((BEFORE_S + AFTER_S) * noise.RATE_HZ)
-    first = round(BEFORE_S * noise.RATE_HZ)
     out = []
-    for event, (clean, quiet) in parts:
-        ratio = clean[:, first:].var(axis=1) / quiet.var(axis=1)
-        others = [q for e, (_, q) in parts if e != event]
-        if 10 * np.log10(ratio.min()) >= CLEAN_DB and others:
-            other = others[int(rng.integers(len(others)))]
-            out.append((clean, np.concatenate([other, other[:, ::-1]], axis=1)[:, :n]))
+    for a in (s for s in sources if s.snr_db >= CLEAN_DB):
+        others = [b for b in sources if _apart(a.record, b.record)]
+        chosen = rng.choice(len(others), min(MIXTURES, len(others)), replace=False)
+        for b in (others[i] for i in chosen):
+            start = add_seconds(EPOCH, float(rng.uniform(0, 86400)))
+            clean = {kind: _event(a, kind) for kind in DATA}
+            quiet = {kind: _before(b, kind) for kind in DATA}
+            out.append(Mixture(clean, quiet, start, f"{a.record.source} {a.record.name}"))
     return out
 
 
-def prepared(data: Array, kind: str) -> Array:
-    """Return samples as they are, less their mean, or above 1 Hz."""
-    data = data - data.mean(axis=1, keepdims=True)
-    if kind == "raw":
-        return data
-    sos = signal.butter(2, 1.0, "highpass", fs=noise.RATE_HZ, output="sos")
-    return np.asarray(signal.sosfiltfilt(sos, data, axis=1))
+def _apart(a: LabelledRecord, b: LabelledRecord) -> bool:
+    """Tell whether two records are of different events, which in some sets the times alone tell."""
+    one, other = time_of(a), time_of(b)
+    timed = one != EPOCH and other != EPOCH
+    return a.event != b.event and not (timed and abs(seconds_between(one, other)) <= SAME_EVENT_S)
 
 
-def scores(found: dict[str, Denoise], pairs: Sequence[tuple[Array, Array]]) -> pd.DataFrame:
-    """Return the gain of every method by what was done to the records and by ratio."""
-    rows: list[dict[str, Any]] = []
+def _filtered(data: Array, kind: str) -> Array:
+    sos = DATA[kind]
+    return data if sos is None else np.asarray(signal.sosfilt(sos, data, axis=1))
+
+
+def _event(source: Source, kind: str) -> Array:
+    low = source.p - round(BEFORE_S * noise.RATE_HZ)
+    high = source.p + round(AFTER_S * noise.RATE_HZ)
+    return _filtered(source.data, kind)[:, low:high]
+
+
+def _before(source: Source, kind: str) -> Array:
+    """Return what lies before P, the end of it, there and back where it is short."""
+    n = round((BEFORE_S + AFTER_S) * noise.RATE_HZ)
+    quiet = _filtered(source.data, kind)[:, : source.p - round((GUARD_S + 0.5) * noise.RATE_HZ)]
+    quiet = quiet[:, -n:]
+    return np.take(np.concatenate([quiet, quiet[:, ::-1]], axis=1), np.arange(n), axis=1, mode="wrap")
+
+
+def made(own: Mixture, kind: str, snr_db: float) -> tuple[Waveform, Array]:
+    """Return a mixture as a record, and the noise in it."""
     event = slice(round(BEFORE_S * noise.RATE_HZ), None)
-    for kind in DATA:
-        ready = [(prepared(a, kind), prepared(b, kind)) for a, b in pairs]
-        for snr_db in SNR_DB:
-            gains: dict[str, list[Array]] = {name: [] for name in found}
-            for clean, other in ready:
-                made, scaled = mixture(clean, other, snr_db)
-                wave = Waveform(made, noise.IDS, noise.START, noise.RATE_HZ)
-                for name, denoise in found.items():
-                    output = denoise(wave)
-                    gains[name].append(gain_db(clean[:, event], scaled[:, event], output[:, event]))
-            rows += [
-                {"method": m, "data": kind, "snr_db": snr_db, **gain_row(np.concatenate(g))}
-                for m, g in gains.items()
-            ]
-    return pd.DataFrame(rows)
+    data, scaled = mixture(own.clean[kind], own.noise[kind], snr_db, within=event)
+    return Waveform(data, noise.IDS, own.start, noise.RATE_HZ), scaled
+
+
+def scores(
+    found: dict[str, Denoise], pairs: Sequence[Mixture], *, data: Sequence[str] = tuple(DATA)
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the scores of every method, and the methods beside the band-pass that is best.
+
+    Both by what was done to the records and by ratio.
+    """
+    p = round(BEFORE_S * noise.RATE_HZ)
+    near = slice(p - round(ONSET_S * noise.RATE_HZ), p + round(ONSET_S * noise.RATE_HZ))
+    about = slice(near.start, p + 2 * round(noise.RATE_HZ))
+    rows: list[dict[str, Any]] = []
+    beside: list[dict[str, Any]] = []
+    with progress("bench denoising", len(data) * len(SNR_DB)) as advance:
+        for kind in data:
+            for snr_db in SNR_DB:
+                gains: dict[str, list[Array]] = {name: [] for name in found}
+                lags: dict[str, list[float]] = {name: [] for name in found}
+                shifts: dict[str, list[float]] = {name: [] for name in found}
+                for own in pairs:
+                    wave, scaled = made(own, kind, snr_db)
+                    clean = own.clean[kind]
+                    true = onset_s(clean[0, near], noise.RATE_HZ)
+                    for name, denoise in found.items():
+                        output = denoise(wave)
+                        gains[name].append(gain_db(clean[:, p:], scaled[:, p:], output[:, p:]))
+                        lags[name].append(lag_s(clean[0, about], output[0, about], noise.RATE_HZ))
+                        shifts[name].append(onset_s(output[0, near], noise.RATE_HZ) - true)
+                where = {"data": kind, "snr_db": snr_db}
+                every = {name: np.concatenate(g) for name, g in gains.items()}
+                rows += [
+                    {"method": m, **where, **gain_row(g), **onset_row(np.array(lags[m]), np.array(shifts[m]))}
+                    for m, g in every.items()
+                ]
+                beside += [{**row, **where} for row in _beside(every)]
+                advance(1)
+    return pd.DataFrame(rows), pd.DataFrame(beside)
+
+
+def _beside(gains: dict[str, Array]) -> list[dict[str, Any]]:
+    """Return a row for each method that is no band-pass, with the best of those and of doing nothing."""
+    bands = {m: g for m, g in gains.items() if m in FILTERS}
+    name, best = max(bands.items(), key=lambda item: item[1].mean(), default=("", np.array([np.nan])))
+    if best.mean() < 0:
+        name, best = "none", np.zeros(1)
+    edge = {"best_band": name, "best_band_db": best.mean(), "best_band_db_5": np.percentile(best, 5)}
+    out = []
+    for method, own in gains.items():
+        if method not in FILTERS and method != "none":
+            row = gain_row(own)
+            kept = {k: row[k] for k in ("n", "gain_db", "gain_db_5")}
+            better = float((own >= best).mean()) if bands else np.nan
+            out.append({"method": method, **kept, **edge, "better": better})
+    return out
 
 
 def command(
@@ -129,18 +226,46 @@ def command(
     as_json: bool,
 ) -> None:
     """Run the benchmark and show it, see ``kaname bench denoising --help``."""
-    found, skipped = find_methods(METHODS, methods, what="denoiser")
-    whole, _, failures = read_sets(data, split=split, by=split_by, limit=limit, clock=())
-    pairs = mixtures(whole, seed=seed)
+    found, skipped = find_methods(METHODS, methods, model=kaname, what="denoiser")
+    records, _, failures = read_sets(data, split=split, by=split_by, limit=limit, clock=())
+    pairs = mixtures(records, seed=seed)
     if not found or not pairs:
         raise NotFoundError(
             f"{len(found)} methods and {len(pairs)} clean signals of three channels ({CLEAN_DB:g} dB, 20 s "
             "after P) with noise of another event; at least one of either is needed"
         )
+    every, beside = scores(found, pairs)
     written = {
-        "scores": (validate(scores(found, pairs), scorecard.DENOISING), scorecard.DENOISING),
+        "scores": (validate(every, scorecard.DENOISING), scorecard.DENOISING),
+        "best_bands": (validate(beside, scorecard.BEST_BANDS), scorecard.BEST_BANDS),
         "skipped": (validate(skipped, scorecard.SKIPPED), scorecard.SKIPPED),
     }
+    tables = {name: frame for name, (frame, _) in written.items()}
     if out is not None:
         write(out, written)
-    emit({name: frame for name, (frame, _) in written.items()}, failures, as_json=as_json)
+        facts = {"signals": len({p.name for p in pairs}), "mixtures": len(pairs), "seed": seed}
+        write_json(out / "run.json", {**facts, "software": software()})
+        _draw(out, tables["best_bands"], found, pairs)
+    # Thirty-two band-passes would bury what is asked for; the files have them.
+    shown = tables | {"scores": every[~every["method"].isin(FILTERS) | every["method"].isin(methods)]}
+    emit(tables if as_json else shown, failures, as_json=as_json)
+
+
+def _draw(out: Path, beside: pd.DataFrame, found: dict[str, Denoise], pairs: Sequence[Mixture]) -> None:
+    """Write the figures: gains, and the mixture of middling gain at 0 dB of each method."""
+    from kaname.report.bench import denoised, denoising_gains
+
+    if not len(beside):
+        return
+    denoising_gains(beside).savefig(out / "gains.png", dpi=120)
+    p = round(BEFORE_S * noise.RATE_HZ)
+    for number, name in enumerate(dict.fromkeys(beside["method"])):
+        parts = []
+        for own in pairs:
+            wave, scaled = made(own, "raw", 0.0)
+            output = found[name](wave)
+            gain = gain_db(own.clean["raw"][:1, p:], scaled[:1, p:], output[:1, p:])[0]
+            parts.append((gain, own.name, own.clean["raw"][0], wave.data[0], output[0]))
+        _, record, *traces = sorted(parts, key=lambda part: part[0])[len(parts) // 2]
+        figure = denoised(traces, noise.RATE_HZ, BEFORE_S, f"{name}: vertical, {record}, 0 dB, raw")
+        figure.savefig(out / f"example-{number + 1}.png", dpi=120)

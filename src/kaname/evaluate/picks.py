@@ -194,15 +194,14 @@ def match_picks(
         Row positions in `picks` and in `labels` of each pair.
     """
     pairs: list[tuple[float, int, int]] = []
-    time = picks["time"].to_numpy()
+    time, label_time = picks["time"].to_numpy(), labels["time"].to_numpy()
     by_station = picks.groupby("station", sort=False).indices
-    names = ("network", "location")
-    for j, row in enumerate(labels.to_dict("records")):
-        near = by_station.get(row["station"], np.empty(0, dtype=int))
-        gap = np.abs((time[near] - np.datetime64(row["time"], "ns")) / np.timedelta64(1, "s"))
+    codes = [(picks[n].to_numpy(), labels[n].to_numpy()) for n in ("network", "location")]
+    for j, station in enumerate(labels["station"].to_numpy()):
+        near = by_station.get(station, np.empty(0, dtype=int))
+        gap = np.abs((time[near] - label_time[j]) / np.timedelta64(1, "s"))
         for i, g in zip(near[gap <= tolerance_s], gap[gap <= tolerance_s]):
-            codes = [(picks[n].iloc[i], row[n]) for n in names]
-            if all(a == b or not a or not b for a, b in codes):
+            if all(p[i] == q[j] or not p[i] or not q[j] for p, q in codes):
                 pairs.append((float(g), int(i), j))
     taken_pick: set[int] = set()
     taken_label: set[int] = set()

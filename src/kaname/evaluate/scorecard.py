@@ -22,6 +22,11 @@ def _count(name: str, meaning: str) -> Column:
     return Column(name, "int", meaning, low=0)
 
 
+_THRESHOLD = (
+    Column("threshold", "float", "least probability or ratio that begins a detection", required=True),
+    Column("own", "bool", "whether that is the method's own"),
+)
+
 _RATE = (
     Column("per_hour", "float", "false ones per hour", "1/hour", low=0),
     Column("per_hour_low", "float", "lower end of its exact 95 % Poisson interval", "1/hour", low=0),
@@ -170,6 +175,8 @@ DETECTION = Schema(
     (
         _SET,
         _METHOD,
+        Column("labels", "string", "what analysts read: P and S, or P", required=True),
+        *_THRESHOLD,
         _count("n_event", "labelled records"),
         _count("n_found", "records with a detection that overlaps the event, P to coda"),
         *_share("recall", "events found"),
@@ -183,6 +190,7 @@ FALSE_DETECTIONS = Schema(
     (
         _SET,
         _METHOD,
+        *_THRESHOLD,
         Column("noise", "string", "before events, resynthesised or spliced", required=True),
         _count("n_detection", "detections"),
         Column("hours", "float", "length of the noise", "hour", low=0),
@@ -201,6 +209,28 @@ DENOISING = Schema(
         Column("gain_db", "float", "mean gain", "dB"),
         Column("gain_db_median", "float", "median gain", "dB"),
         Column("gain_db_5", "float", "5th percentile of the gain", "dB"),
+        _count("n_onset", "mixtures, in whose vertical the onset is looked at"),
+        Column("lag_mean_s", "float", "mean delay of the output against the clean record", "s"),
+        Column("lag_within_20_ms", "float", "share of these within 20 ms", low=0, high=1),
+        Column("onset_median_s", "float", "median AIC onset in the output, less that in the clean one", "s"),
+        Column("onset_within_20_ms", "float", "share of these within 20 ms", low=0, high=1),
+    ),
+)
+
+BEST_BANDS = Schema(
+    "best_bands",
+    "Denoisers beside the fixed band-pass that is best on these very mixtures.",
+    (
+        _METHOD,
+        Column("data", "string", "raw, or what was done to the records before mixing", required=True),
+        Column("snr_db", "float", "ratio of variances of signal to noise", "dB", required=True),
+        _count("n", "channels of mixtures"),
+        Column("gain_db", "float", "mean gain", "dB"),
+        Column("gain_db_5", "float", "5th percentile of the gain", "dB"),
+        Column("best_band", "string", "band-pass of the highest mean gain; none: doing nothing gains more"),
+        Column("best_band_db", "float", "its mean gain", "dB"),
+        Column("best_band_db_5", "float", "5th percentile of its gain", "dB"),
+        Column("better", "float", "share of channels on which the method gains no less", low=0, high=1),
     ),
 )
 

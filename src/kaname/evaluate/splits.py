@@ -37,7 +37,12 @@ LEAKS = Schema(
 )
 
 
-def split_by_event(times: Sequence[np.datetime64], *, apart_s: float = SAME_EVENT_S) -> list[Part]:
+def split_by_event(
+    times: Sequence[np.datetime64],
+    *,
+    apart_s: float = SAME_EVENT_S,
+    validation_by: Literal["event", "day"] = "event",
+) -> list[Part]:
     """Return the part each record belongs to; records of about the same time are never parted.
 
     Parameters
@@ -47,13 +52,27 @@ def split_by_event(times: Sequence[np.datetime64], *, apart_s: float = SAME_EVEN
         Which part it belongs to follows from the first of them alone.
     apart_s
         See above [s]; with windows longer than this, their length, or windows of two parts overlap.
+    validation_by
+        What validation is drawn from: ``event``, one in ten of all events; ``day``, an eighth of the days,
+        whose events are for validation unless they are for the test.
+
+    Raises
+    ------
+    InputError
+        When what validation is drawn from is unknown.
     """
+    if validation_by not in ("event", "day"):
+        raise InputError(f"validation is drawn by event or day, found {validation_by!r}")
     values = np.asarray(times, "datetime64[ms]")
     out: list[Part] = ["train"] * len(values)
     for chain in _chains(values, apart_s):
         part = part_of(str(values[chain[0]].astype("datetime64[s]")))
         for i in chain:
-            out[i] = part
+            if part != "test" and validation_by == "day":
+                day = values[i].astype("datetime64[D]")
+                out[i] = "validation" if part_of(f"validation {day}", share=0.125) == "test" else "train"
+            else:
+                out[i] = part
     return out
 
 

@@ -226,6 +226,100 @@ def precision_recall(points: pd.DataFrame, own_points: pd.DataFrame) -> Figure:
     return figure
 
 
+@style.styled
+def detections(scores: pd.DataFrame, false: pd.DataFrame) -> Figure:
+    """Draw events found against false detections per hour, by threshold; a ring is the method's own.
+
+    Parameters
+    ----------
+    scores, false
+        Tables `kaname.evaluate.scorecard.DETECTION` and ``FALSE_DETECTIONS``. The noise is the resynthesised,
+        where there is any, else that before the events.
+    """
+    noise = "resynthesised" if (false["noise"] == "resynthesised").any() else "before events"
+    sets = list(dict.fromkeys(scores["set"]))
+    figure = style.new_figure(style.WIDTH_IN, 3.6)
+    for own, name in zip(figure.subplots(1, len(sets), sharey=True, squeeze=False)[0], sets):
+        part = scores[scores["set"] == name]
+        quiet = false[(false["noise"] == noise) & false["set"].isin([name, "all"])]
+        for method, (colour, line, marker) in looks(scores).items():
+            rows = (
+                part[part["method"] == method]
+                .groupby(["threshold", "own"], as_index=False)[["n_event", "n_found"]]
+                .sum()
+            )
+            rows = rows.merge(quiet[quiet["method"] == method][["threshold", "per_hour"]], on="threshold")
+            share = rows["n_found"] / rows["n_event"]
+            own.plot(
+                rows["per_hour"], share, color=colour, ls=line, marker=marker, ms=4, lw=1.2,
+                gid="detections", label=method,
+            )  # fmt: skip
+            own.plot(rows["per_hour"][rows["own"]], share[rows["own"]], "o", ms=10, mfc="none", mec=colour)
+        n = part.drop_duplicates("labels")["n_event"].sum()
+        own.set_xscale("symlog", linthresh=1)
+        own.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        own.set_xlim(left=-0.05)
+        own.set(xlabel=f"False detections per hour, {noise}", title=f"{name}, n = {n}", ylim=(0, 1.02))
+        if own.get_subplotspec().is_first_col():
+            own.set_ylabel("Events found")
+            own.legend(loc="lower right")
+    return figure
+
+
+@style.styled
+def denoising_gains(beside: pd.DataFrame) -> Figure:
+    """Draw mean gain (5th percentile thin) and that of the best band-pass (dashed) against input ratio.
+
+    Parameters
+    ----------
+    beside
+        Table `kaname.evaluate.scorecard.BEST_BANDS`.
+    """
+    kinds = list(dict.fromkeys(beside["data"]))
+    figure = style.new_figure(style.WIDTH_IN, 3.4)
+    for own, kind in zip(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0], kinds):
+        part = beside[beside["data"] == kind]
+        for method, (colour, _, marker) in looks(beside).items():
+            rows = part[part["method"] == method]
+            own.plot(rows["snr_db"], rows["gain_db"], color=colour, marker=marker, ms=4, label=method)
+            own.plot(rows["snr_db"], rows["gain_db_5"], color=colour, lw=0.7)
+        band = part.drop_duplicates("snr_db")
+        own.plot(band["snr_db"], band["best_band_db"], color=style.MUTED, ls="--", label="best band-pass")
+        own.axhline(0, color=style.FAINT, lw=0.8, zorder=0)
+        own.set(title=kind, xlabel="Input ratio (dB)")
+        if own.get_subplotspec().is_first_col():
+            own.set_ylabel("Gain (dB)")
+            own.legend(loc="best")
+    return figure
+
+
+@style.styled
+def denoised(traces: Sequence[NDArray[np.float64]], rate_hz: float, before_s: float, title: str) -> Figure:
+    """Draw the clean trace, the mixture and the mixture denoised, one below the other; P is at 0 s.
+
+    Parameters
+    ----------
+    traces
+        The three, shape (n,) each.
+    rate_hz
+        Sampling rate [Hz].
+    before_s
+        Where P is, from the first sample [s].
+    title
+        What is seen.
+    """
+    figure = style.new_figure(style.WIDTH_IN, 3.4)
+    own = figure.subplots()
+    t = np.arange(traces[0].size) / rate_hz - before_s
+    step = 1.6 * np.abs(traces[0]).max()
+    for k, (name, x) in enumerate(zip(("clean", "mixture", "denoised"), traces)):
+        own.plot(t, x - np.median(x) - k * step, color=style.INK, lw=0.5)
+        own.text(t[0], (0.35 - k) * step, name)
+    own.axvline(0, color=style.VERMILION, lw=0.8)
+    own.set(xlabel="Time after P (s)", yticks=[], xlim=(t[0], t[-1]), title=title)
+    return figure
+
+
 def picking_figures(tables: Mapping[str, pd.DataFrame]) -> dict[str, tuple[Figure, str]]:
     """Return the figures of a benchmark of pickers with their captions, by file name.
 

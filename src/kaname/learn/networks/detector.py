@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import conv1d, interpolate, pad
 
 from kaname.learn.networks.picker import N_INPUT, Residual
 
@@ -110,6 +110,10 @@ class CredNetwork(nn.Module):
     def __init__(self, widths: Sequence[int] = (8, 16), hidden: int = 48) -> None:
         super().__init__()
         self.settings = {"widths": list(widths), "hidden": hidden}
+        window = torch.hann_window(self.N_FFT, dtype=torch.float64)
+        spectra = torch.fft.rfft(torch.diag(window)).T
+        waves = torch.cat([spectra.real, spectra.imag]).unsqueeze(1).float()
+        self.register_buffer("waves", waves, persistent=False)
         a, b = widths
         self.picture = nn.Sequential(_Picture(3, a), _Picture(a, b))
         n_frequency = (self.N_FFT // 2 + 1 + 3) // 4  # halved twice, rounded up
@@ -120,12 +124,12 @@ class CredNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits, shape (batch, n / 16), of conditioned records, shape (batch, 6, n)."""
         batch, _, n = x.shape
-        window = torch.hann_window(self.N_FFT, device=x.device)
-        z = torch.stft(
-            x[:, :3].reshape(batch * 3, n).float(), self.N_FFT, STEP, window=window, return_complex=True
-        )
-        power = torch.log10(z.abs()[..., : n // STEP] ** 2 + 1e-4)
-        y = self.picture(power.reshape(batch, 3, *power.shape[1:]))
+        # A short-time Fourier transform as a convolution, which ONNX has.
+        half = self.N_FFT // 2
+        traces = pad(x[:, :3].reshape(batch * 3, 1, n).float(), (half, half), mode="reflect")
+        z = conv1d(traces, self.waves, stride=STEP)[..., : n // STEP]
+        power = torch.log10(z[:, : half + 1] ** 2 + z[:, half + 1 :] ** 2 + 1e-4)
+        y = self.picture(power.reshape(batch, 3, half + 1, n // STEP))
         y, _ = self.both_ways(y.permute(0, 3, 1, 2).flatten(2))
         y, _ = self.one_way(y)
         return interpolate(self.head(y).transpose(1, 2), size=n // STEP, mode="linear")[:, 0]

@@ -31,7 +31,7 @@ STRETCHES = tuple(Fraction(a, b) for a, b in ((4, 5), (1, 1), (5, 4), (3, 2)))
 class DenoiserConfig(Settings):
     """Configuration of ``kaname train denoiser``."""
 
-    records: tuple[Path, ...] = Field((), description="folders of records with a table (csv) beside them")
+    records: tuple[Path, ...] = Field((), description="folders of labelled sets (docs/bench.md, layouts)")
     simulated: Path | None = Field(None, description="bank of simulated records")
     n_simulated: int = Field(2000, ge=1, description="how many records of the bank are used")
     artificial_noise: int = Field(300, ge=10, description="made-up stretches of noise of 90 s")

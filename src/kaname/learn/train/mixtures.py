@@ -1,15 +1,9 @@
-"""Real records of single earthquakes, split by event, and the noise before them.
-
-The records are those of the folder's ``train.csv`` or ``waveform.csv``: npz files of 90 s at 100 Hz with
-columns E, N, Z (or Z alone) and the sample of P.
-"""
+"""Real records of single earthquakes, split by event, and the noise before them."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from kaname.core.errors import NotFoundError
-from kaname.evaluate.splits import Part, part_of, split_by_event
+from kaname.evaluate.noise import at_rate
+from kaname.evaluate.splits import Part, split_by_event
+from kaname.formats.labelled import LabelledRecord, LabelledSet, time_of
+from kaname.learn.engine.windows import slots
 
 Array = NDArray[np.float64]
 
@@ -59,43 +55,29 @@ class Record:
 
 
 def read_records(folders: Iterable[Path]) -> list[Record]:
-    """Read the records of folders, with their parts.
+    """Read the records of labelled sets (`kaname.formats.labelled`) that have a P, with their parts.
 
-    Events are told apart by the time in the file's name; all records of an event, of whichever folder, are in
-    one part (`kaname.evaluate.splits`); an eighth of the days that are not for the test are for validation.
+    Records of an event, of whichever set, are in one part; see `kaname.evaluate.splits.split_by_event`.
 
     Raises
     ------
-    NotFoundError
-        When a folder has no table of records.
+    NotFoundError, FormatError
+        When a folder is not there, or is no labelled set.
     """
-    rows: list[tuple[Path, dict[str, str]]] = []
-    for folder in folders:
-        table = next(iter(sorted(Path(folder).glob("*.csv"))), None)
-        if table is None:
-            raise NotFoundError(f"no table of records (*.csv) in {folder}")
-        with table.open() as file:
-            paths = [(Path(folder) / table.stem / row["fname"], row) for row in csv.DictReader(file)]
-        rows += [(path, row) for path, row in paths if path.is_file()]
-    times = [time_in(path.stem) for path, _ in rows]
-    held = [side == "test" for side in split_by_event(times)]
-    out: list[Record] = []
-    for (path, row), time, test in zip(rows, times, held):
-        # By the day: it never parts an event from its neighbours, bar those over midnight.
-        chosen = part_of(f"validation {time.astype('datetime64[D]')}", share=0.125) == "test"
-        part: Part = "test" if test else "validation" if chosen else "train"
-        with np.load(path) as file:
-            data = np.nan_to_num(file["data"].astype(np.float64)).T[::-1]
-        p = int(row["itp"])
-        data = data - np.where(data.any(axis=1), data[:, 50 : p - GUARD].mean(axis=1), 0.0)[:, None]
-        out.append(Record(path.stem, data, p, int(row["its"]) if row.get("its") else None, part))
-    return out
+    every = [r for folder in folders for r in LabelledSet(Path(folder)).records() if r.labels.get("P")]
+    parts = split_by_event([time_of(r) for r in every], validation_by="day")
+    return [_record(r, part) for r, part in zip(every, parts)]
 
 
-def time_in(name: str) -> np.datetime64:
-    """Return the time in a record's name, UTC."""
-    stamp = name.split("_")[2]
-    return np.datetime64(datetime.strptime(stamp[:14], "%Y%m%d%H%M%S"), "ms")
+def _record(record: LabelledRecord, part: Part) -> Record:
+    wave = at_rate(record.wave, RATE_HZ)
+    data = np.zeros((3, wave.n_sample))
+    for name, row in slots(set(wave.ids))[0].items():
+        data[row] = np.nan_to_num(wave.data[wave.ids.index(name)])
+    onsets = {phase: round(times[0] * RATE_HZ) for phase in "PS" if (times := record.seconds(phase))}
+    quiet = data[:, 50 : onsets["P"] - GUARD]
+    data = data - np.where(data.any(axis=1), quiet.mean(axis=1), 0.0)[:, None]
+    return Record(record.name, data, onsets["P"], onsets.get("S"), part)
 
 
 def stretched(record: Record, factor: Fraction) -> Record:
