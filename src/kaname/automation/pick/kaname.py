@@ -201,6 +201,9 @@ def _strength(
 
 def _pieces(block: Waveform) -> Iterator[Waveform]:
     n = round(PIECE_S * block.sampling_rate)
+    if block.n_sample <= n:
+        yield block
+        return
     for low in range(0, block.n_sample, n):
         yield replace(block, data=block.data[:, low : low + n], start=block.time(low))
 

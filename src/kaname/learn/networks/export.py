@@ -121,7 +121,7 @@ def export_seisbench(
     # PhaseNet cuts by differences of lengths, which the exporter takes as they are for this one.
     example = torch.zeros(1, 3, LONG if long else own)
     training = model.training
-    network = FoldedPhaseNet(model.eval())
+    network = FoldedPhaseNet(model.eval(), example.shape[-1], together=2 if long else 1)
     model.train(training)
     return export(network, example, Path(path), values, any_length=False)
 
