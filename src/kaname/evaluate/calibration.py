@@ -5,23 +5,33 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
 
 from kaname.core.errors import InputError
 from kaname.evaluate.catalogues import wilson
 
-NOMINAL = {50: 0.674490, 68: 1.0, 90: 1.644854, 95: 1.959964}
-"""Nominal coverage [%] and half-width of that interval of the normal distribution; 68 stands for 68.27."""
+FREEDOM = 4
+"""Degrees of freedom of the law of errors of onset times: a few miss by more than a normal law allows."""
+ONE_SIGMA = 0.682689
+NOMINAL = {
+    percent: float(student.ppf((1 + share) / 2, FREEDOM) / student.ppf((1 + ONE_SIGMA) / 2, FREEDOM))
+    for percent, share in ((50, 0.5), (68, ONE_SIGMA), (90, 0.9), (95, 0.95))
+}
+"""Nominal coverage [%] and half-width of that interval over the stated uncertainty, that of 68.27 %."""
 
 
 def coverage(residual_s: ArrayLike, sigma_s: ArrayLike) -> pd.DataFrame:
-    """Return how often residuals lie within multiples of their stated standard deviation.
+    """Return how often residuals lie within multiples of their stated uncertainty.
+
+    The uncertainty is half the width of the interval that holds 68.27 %; the others follow from Student's t
+    with `FREEDOM` degrees of freedom (Lange et al. 1989, https://doi.org/10.1080/01621459.1989.10478852).
 
     Parameters
     ----------
     residual_s
         Stated minus true, shape (n,) [s].
     sigma_s
-        Stated standard deviation, shape (n,) [s]; where it is not finite, nothing was stated and it does not
+        Stated uncertainty, shape (n,) [s]; where it is not finite, nothing was stated and it does not
         count.
 
     Returns
@@ -41,7 +51,7 @@ def coverage(residual_s: ArrayLike, sigma_s: ArrayLike) -> pd.DataFrame:
     ratio = np.abs(residual[stated]) / np.maximum(sigma[stated], 1e-12)
     rows = []
     for percent, width in NOMINAL.items():
-        nominal = 0.682689 if percent == 68 else percent / 100
+        nominal = ONE_SIGMA if percent == 68 else percent / 100
         row = _share(int((ratio <= width).sum()), ratio.size)
         rows.append(
             {

@@ -28,7 +28,7 @@ class Pick(NamedTuple):
     time: np.datetime64
     """Onset, UTC."""
     time_uncertainty_s: float
-    """One standard deviation of the onset time [s]."""
+    """Half the width of the interval that holds the onset time in 68.3 % [s]; docs/picking.md has the law."""
     probability: float
     """The picker's confidence, 0 to 1."""
     polarity: str = ""
