@@ -62,10 +62,14 @@ def condition(data: NDArray[np.floating], mask: Mask) -> Array:
 def _condition(data: NDArray[np.floating], mask: Mask, whole: Mask, sos: NDArray[np.float64]) -> Array:
     n = data.shape[1]
     n_block = n // BLOCK
-    bridged, passed = np.empty((3, n)), np.empty((3, n), np.float32)
-    for c in range(3):
-        _bridge(data[c], mask[c], whole[c], bridged[c])
-    _high_pass(bridged, sos, passed)
+    passed = np.empty((3, n), np.float32)
+    if whole.all():
+        _high_pass(data, sos, passed)
+    else:
+        bridged = np.empty((3, n))
+        for c in range(3):
+            _bridge(data[c], mask[c], bridged[c])
+        _high_pass(bridged, sos, passed)
     energy = np.full((3, n_block), -1.0)
     for c in range(3):
         if not whole[c]:
@@ -105,41 +109,36 @@ def _condition(data: NDArray[np.floating], mask: Mask, whole: Mask, sos: NDArray
 
 
 @njit(cache=True)
-def _bridge(x: NDArray[np.floating], mask: Mask, whole: bool, out: NDArray[np.float64]) -> None:
-    """Take the first real sample from all, go straight from real to real, and be constant beyond the ends."""
+def _bridge(x: NDArray[np.floating], mask: Mask, out: NDArray[np.float64]) -> None:
+    """Go straight from real sample to real sample, and be constant beyond the first and the last."""
     n = x.shape[0]
-    if whole:
-        origin = float(x[0])
-        for i in range(n):
-            out[i] = x[i] - origin
-        return
     last = -1
-    origin = 0.0
     for i in range(n):
         if not mask[i]:
             continue
         if last < 0:
-            origin = float(x[i])
-            out[:i] = 0.0
+            out[:i] = x[i]
         else:
-            left, right = x[last] - origin, x[i] - origin
+            left, right = float(x[last]), float(x[i])
             for k in range(last + 1, i):
                 out[k] = left + (right - left) * (k - last) / (i - last)
-        out[i] = x[i] - origin
+        out[i] = x[i]
         last = i
     # Not zero: a filter that rings out towards it works on denormal numbers, which are slow.
     out[last + 1 :] = out[last] if last >= 0 else 0.0
 
 
 @njit(cache=True, fastmath={"contract", "nsz"})
-def _high_pass(x: NDArray[np.float64], sos: NDArray[np.float64], out: Array) -> None:
+def _high_pass(x: NDArray[np.floating], sos: NDArray[np.float64], out: Array) -> None:
+    """Filter three components, each less its first sample."""
     # The three components side by side: each must wait for its own last sample, not for the others'.
     # And what is next in a state does not wait for the sample that goes out.
     b0, a1, a2 = sos[0], sos[4], sos[5]
     c1, c2 = sos[1] - a1 * b0, sos[2] - a2 * b0
     p1, p2, q1, q2, r1, r2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    x0, y0, z0 = float(x[0, 0]), float(x[1, 0]), float(x[2, 0])
     for i in range(x.shape[1]):
-        u, v, w = x[0, i], x[1, i], x[2, i]
+        u, v, w = x[0, i] - x0, x[1, i] - y0, x[2, i] - z0
         out[0, i], out[1, i], out[2, i] = b0 * u + p1, b0 * v + q1, b0 * w + r1
         p1, p2 = (c1 * u + p2) - a1 * p1, c2 * u - a2 * p1
         q1, q2 = (c1 * v + q2) - a1 * q1, c2 * v - a2 * q1

@@ -33,6 +33,8 @@ EQUAL = 0.5
 weights behind it less of theirs (Nagel et al. 2019, https://doi.org/10.1109/ICCV.2019.00141)."""
 LEAST = 1e-3
 """No channel's range counts for less than this share of the largest."""
+ODDS = (-5.0, 8.0)
+"""Range of the log odds that go out: below it no phase is looked for, above it all are sure."""
 LARGEST = 127
 OPSET = 17
 
@@ -177,6 +179,8 @@ class _Graph:
 
     def __init__(self, ranges: dict[str, tuple[Array, Array]]) -> None:
         self.values = {name: _value(name, [r]) for name, r in ranges.items()}
+        ones = np.ones(STEM * len(CLASSES), np.float32)
+        self.values["head"] = _value("head", [(ODDS[0] * ones, ODDS[1] * ones)], ones)
         for name in ranges:
             kind, _, scale = name.partition(".")
             if kind == "sum":
@@ -233,13 +237,17 @@ class _Graph:
         return out
 
     def head(self, x: _Value, kernel: Kernel) -> _Value:
-        """In floating point: probabilities are read off what goes out."""
-        out = _Value("y", np.ones(kernel.bias.size, np.float32), 1.0, 0)
-        y = self._node("Transpose", [x.name], "head.first", perm=[0, 3, 1, 2])
-        y = self._node("DequantizeLinear", [y, *self._terms(x)], "head.in")
-        y = self._float(y, _between(x, kernel, out))
-        self._node("Squeeze", [y, self._constant("axis", np.array([2]))], out.name)
-        return out
+        """Answer with the log odds of P and S against noise, whose own logits are zero then."""
+        weight, bias = (
+            (part.reshape(len(CLASSES), STEM, -1) - part[-STEM:].reshape(1, STEM, -1)).reshape(part.shape)
+            for part in (kernel.weight, kernel.bias)
+        )
+        odds = kernel._replace(weight=weight, bias=bias).over(SCALE)
+        y = self.conv(x, odds)
+        flat = self._node("Transpose", [y.name], "head.last", perm=[0, 3, 1, 2])
+        flat = self._node("Squeeze", [flat, self._constant("axis", np.array([2]))], "head.flat")
+        self._node("DequantizeLinear", [flat, *self._terms(y)], "y")
+        return y._replace(name="y")
 
     def _float(self, x: str, kernel: Kernel) -> str:
         weight = self._constant(f"{kernel.name}.weight", kernel.weight[:, :, np.newaxis])
@@ -293,8 +301,8 @@ def to_int8(
 ) -> Path:
     """Write the 8-bit copy of a picker.
 
-    Weights are integers by output channel, activations by tensor; the first and the last convolution stay in
-    floating point.
+    Weights are integers by output channel, activations by tensor; the first convolution stays in floating
+    point. Where P or S has less than a chance of one in 150, or of more than 3000, the copy says just that.
 
     Parameters
     ----------
