@@ -256,13 +256,23 @@ class TestFiles:
             assert len(read_events(path).events) == 1
 
     def test_other_records_short_lines_and_bad_hypocentres_are_told(self, put) -> None:
-        lines = [_record(), _record()[:90], b"W" + b" " * 95, _record(c6="13")]
+        lines = [_record()[:90], _record(), b"W" + b" " * 95, _record(c6="13")]
         read = read_events(put(b"\n".join(lines) + b"\n"))
         messages = " / ".join(f["message"] for f in read.failures)
         assert len(read.events) == 1
         assert "1 hypocentre records have not 96 columns" in messages
         assert "1 records of type 'W' are not read" in messages
         assert "left out: no time or no epicentre" in messages
+
+    def test_values_beyond_all_bounds_are_told(self, put) -> None:
+        lines = [_record(c45="99900"), _record(c93="- 3", c14="0600"), _record(c33=" 9130", c14="0700")]
+        read = read_events(put(b"\n".join(lines) + b"\n"))
+        assert len(read.events) == 2
+        assert np.isnan(read.events["depth_km"].iloc[0])
+        assert read.events["n_station"].iloc[1] == 0
+        messages = " / ".join(f["message"] for f in read.failures)
+        for part in ("without depth_km: 999", "without n_station: -3", "beyond 180 degrees"):
+            assert part in messages
 
     def test_what_is_no_jma_file(self, put) -> None:
         assert not is_jma(b"Just a line of text that begins with the letter J and goes on".ljust(96) + b"\n")

@@ -341,7 +341,9 @@ class TestBundles:
     def test_a_member_that_fills_the_memory_is_refused(self, put, monkeypatch) -> None:
         monkeypatch.setattr("kaname.formats.bundles.MEMBER_BYTES", 1 << 20)
         monkeypatch.setattr("kaname.formats.bundles._SMALL_BYTES", 1 << 16)
-        bomb = tar({"AOM0021309011310.EW": b"Origin Time \n" + b"0" * (4 << 20), **FILES}, mode="w:gz")
+        bomb = tar(
+            {"AOM0021309011310.EW": FILES["AOM0011309011310.EW"] + b"0" * (4 << 20), **FILES}, mode="w:gz"
+        )
         found = read_knet(put(bomb, "bomb.tar.gz"))
         assert len(found.records) == 3
         assert "more than 1048576 bytes" in found.failures[0]["message"]

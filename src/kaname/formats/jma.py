@@ -68,6 +68,7 @@ _END, _COMMENT, _READING = b"E", b"C", b"_"
 _PHASES = {f"{onset}{phase}": phase for onset in ("", "E", "I") for phase in "PS"}
 _UP_DOWN = {"U": "up", "D": "down"}
 _PEEK_MEMBERS = 8
+_PEEK_BYTES = 8 * (RECORD_BYTES + 2)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class JmaRead:
         kept = adopted[usable].reset_index(drop=True)
         further = self.hypocentres[~self.hypocentres["adopted"]]
         others = further.groupby("event_id")["record_type"].agg("".join).to_dict()
-        events = _events(kept, others, self.comments)
+        events = _bounded(_events(kept, others, self.comments), failures)
         picks, arrivals, skipped = _onsets(self.readings, set(kept["event_id"]))
         if skipped:
             named = ", ".join(f"{name} ({count})" for name, count in sorted(skipped.items()))
@@ -104,8 +105,11 @@ class JmaRead:
 
 
 def is_jma(head: bytes) -> bool:
-    """Tell whether bytes begin with a hypocentre record; never raises."""
-    line = head.split(b"\n", 1)[0].rstrip(b"\r")
+    """Tell whether one of the first lines is a hypocentre record; never raises."""
+    return any(_is_hypocentre(line.rstrip(b"\r")) for line in head[:_PEEK_BYTES].split(b"\n"))
+
+
+def _is_hypocentre(line: bytes) -> bool:
     return (
         len(line) == RECORD_BYTES
         and line[:1] in (b"J", b"U", b"I")
@@ -118,7 +122,7 @@ def is_jma(head: bytes) -> bool:
 def holds_jma(path: Path) -> bool:
     """Tell whether a file, or one of the first files in a bundle, begins with a hypocentre record."""
     try:
-        peeked = zip(range(_PEEK_MEMBERS), members(path, peek=2 * RECORD_BYTES))
+        peeked = zip(range(_PEEK_MEMBERS), members(path, peek=_PEEK_BYTES))
         return any(is_jma(member.content) for _, member in peeked)
     except OSError:
         return False
@@ -272,7 +276,7 @@ def _events(adopted: pd.DataFrame, others: Mapping[str, str], comments: Mapping[
             "time_uncertainty_s": adopted["time_error_s"],
             "latitude": adopted["latitude"],
             "longitude": adopted["longitude"],
-            "depth_km": adopted["depth_km"].where(adopted["depth_km"].between(-10, 800)),
+            "depth_km": adopted["depth_km"],
             "cov_ee_km2": east_km**2,
             "cov_nn_km2": north_km**2,
             "cov_zz_km2": adopted["depth_error_km"] ** 2,
@@ -289,7 +293,22 @@ def _events(adopted: pd.DataFrame, others: Mapping[str, str], comments: Mapping[
             ],
         }
     )
-    return validate(pd.concat([events, adopted[list(_CODES)]], axis=1), EVENTS)
+    return pd.concat([events, adopted[list(_CODES)]], axis=1)
+
+
+def _bounded(events: pd.DataFrame, failures: list[dict[str, Any]]) -> pd.DataFrame:
+    """Take out values beyond the bounds of the schema and tell them."""
+    for column in EVENTS.columns:
+        if column.name not in events or column.dtype not in ("float", "int"):
+            continue
+        low = -np.inf if column.low is None else column.low
+        high = np.inf if column.high is None else column.high
+        beyond = ~events[column.name].between(low, high) & events[column.name].notna()
+        for event_id, value in events.loc[beyond, ["event_id", column.name]].itertuples(index=False):
+            message = f"taken without {column.name}: {value:g} is not from {low:g} to {high:g} {column.unit}"
+            failures.append(failure(event_id, "FormatError", message.rstrip()))
+        events.loc[beyond, column.name] = column.missing
+    return validate(events, EVENTS)
 
 
 def _remark(row: Mapping[str, str], others: str, comments: str) -> str:

@@ -107,8 +107,11 @@ class Records:
         minutes = self.number(name, middle + 1, last, 2)
         wrong = np.isfinite(minutes) & ~((minutes >= 0) & (minutes < 60))
         self.tell(wrong, f"{name}, columns {middle + 1}-{last}: not from 0 to 60 minutes")
+        most = {"latitude": 90, "longitude": 180}[name]
+        far = degrees + np.nan_to_num(minutes) / 60 > most
+        self.tell(far, f"{name}, columns {first}-{last}: beyond {most} degrees")
         south = (self._table[:, first - 1 : middle] == _MINUS).any(axis=1)
-        return np.where(wrong, np.nan, np.where(south, -1.0, 1.0) * (degrees + minutes / 60))
+        return np.where(wrong | far, np.nan, np.where(south, -1.0, 1.0) * (degrees + minutes / 60))
 
     def day(self, name: str, year: Any, month: Any, day: Any) -> NDArray[np.datetime64]:
         """Return the local days, NaT and a fault where there is no such day."""
