@@ -21,7 +21,6 @@ REAL = [
     "gse2/tests/data/loc_RNON20040609200559.z",
     "gcf/tests/data/20160603_1910n.gcf",
     "seisan/tests/data/2005-07-23-1452-04S.CER___030",
-    "nied/tests/data/test.knet",
     "css/tests/data/test_css.wfdisc",
     "ascii/tests/data/tspair.ascii.gz",
     "ascii/tests/data/slist.ascii.bz2",

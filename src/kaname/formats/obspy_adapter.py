@@ -21,10 +21,8 @@ from kaname.core.waveform import Waveform
 from kaname.formats.contract import WaveformRead, native, register, seed_id
 from kaname.formats.foreign import foreign, plugin, recognise
 
-_OWN_READERS = frozenset({"MSEED", "SAC", "WIN"})
-_COUNTS = frozenset(
-    {"SEISAN", "KNET", "GSE1", "GSE2", "GCF", "REFTEK130", "CSS", "NNSA_KB_CORE", "DMX", "Y"}
-)
+_OWN_READERS = frozenset({"MSEED", "SAC", "WIN", "KNET"})
+_COUNTS = frozenset({"SEISAN", "GSE1", "GSE2", "GCF", "REFTEK130", "CSS", "NNSA_KB_CORE", "DMX", "Y"})
 """Formats that hold raw digitiser counts; the calibration, where there is one, stays unapplied."""
 _GSE = frozenset({"GSE1", "GSE2"})
 _TEXT = frozenset({"SLIST", "TSPAIR"})
