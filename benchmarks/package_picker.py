@@ -40,7 +40,7 @@ rates are resampled. Earthquakes farther away, volcanic and long-period events, 
 arrays have not been tried. Small earthquakes that analysts leave out are picked too and count as false
 below. Probabilities hold for data in which earthquakes are frequent. Uncertainties are half the width
 of the interval that holds 68.3 % of the errors, which follow Student's t with 4 degrees of freedom; they
-are calibrated half on exact onsets and half on analysts' readings, which differ.
+are calibrated on analysts' readings, and against exact (simulated) onsets they are too large.
 
 The rate of the first 21,000 steps fell as for a schedule of 42,000 steps, that of the rest as for 32,000."""
 COLUMNS = {

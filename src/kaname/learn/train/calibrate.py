@@ -7,7 +7,7 @@ those of the windows made here, in which earthquakes are frequent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +94,7 @@ def find(
     return out
 
 
-def calibrate(found: dict[str, Found], *, timing: Sequence[dict[str, Found]]) -> dict[str, Any]:
+def calibrate(found: dict[str, Found], *, timing: dict[str, Found]) -> dict[str, Any]:
     """Return the fields ``probability``, ``uncertainty`` and ``thresholds`` of a picker's card.
 
     Parameters
@@ -102,17 +102,13 @@ def calibrate(found: dict[str, Found], *, timing: Sequence[dict[str, Found]]) ->
     found
         Peaks that tell how often a peak is true.
     timing
-        Sets of peaks that tell how well true ones are timed; each set counts the same, however large.
+        Peaks that tell how well true ones are timed.
     """
     probability, uncertainty, thresholds = {}, {}, {}
     for phase, f in found.items():
         probability[phase] = probability_map(f.area, f.true)
-        parts = [t[phase] for t in timing]
-        uncertainty[phase] = sigma_line(
-            np.concatenate([t.spread_s[t.true] for t in parts]),
-            np.concatenate([t.residual_s[t.true] for t in parts]),
-            np.concatenate([np.full(t.true.sum(), 1 / max(t.true.sum(), 1)) for t in parts]),
-        )
+        t = timing[phase]
+        uncertainty[phase] = sigma_line(t.spread_s[t.true], t.residual_s[t.true])
         thresholds[phase] = _best_f1(
             np.interp(f.area, probability[phase]["value"], probability[phase]["probability"]),
             f.true,
@@ -135,22 +131,19 @@ def probability_map(area: Floats, true: NDArray[np.bool_]) -> dict[str, list[flo
     }
 
 
-def sigma_line(spread_s: Floats, residual_s: Floats, weight: Floats) -> tuple[float, float]:
+def sigma_line(spread_s: Floats, residual_s: Floats) -> tuple[float, float]:
     """Fit ``sigma = a + b * spread`` by maximum likelihood of Student's t with 4 degrees of freedom.
 
-    The line is then scaled so that 68.3 % of the residuals, by weight, lie within one sigma.
+    The line is then scaled so that 68.3 % of the residuals lie within one sigma.
     """
     residual = np.abs(residual_s)
 
     def cost(p: Floats) -> float:
         sigma = np.maximum(np.exp(p[0]) + np.exp(p[1]) * spread_s, LEAST_SIGMA_S)
-        return float(np.average(np.log(sigma) + 2.5 * np.log1p((residual / sigma) ** 2 / 4), weights=weight))
+        return float(np.mean(np.log(sigma) + 2.5 * np.log1p((residual / sigma) ** 2 / 4)))
 
     a, b = np.exp(minimize(cost, np.log([0.02, 0.5]), method="Nelder-Mead").x)
-    ratio = residual / np.maximum(a + b * spread_s, LEAST_SIGMA_S)
-    order = np.argsort(ratio)
-    share = np.cumsum(weight[order]) / weight.sum()
-    scale = float(ratio[order][np.searchsorted(share, 0.683)])
+    scale = float(np.quantile(residual / np.maximum(a + b * spread_s, LEAST_SIGMA_S), 0.683))
     return round(float(a * scale), 5), round(float(b * scale), 4)
 
 

@@ -163,10 +163,9 @@ def write(
 ) -> None:
     """Calibrate a network and write it for the engine.
 
-    Probabilities and thresholds come of windows that it was not trained on. Uncertainties come half of those
-    (in good part simulated earthquakes, whose onsets are exact) and half of the real records that are not for
-    testing, as analysts have read them. It was trained on most of the latter, so that they may come out a
-    little small.
+    Probabilities and thresholds come of windows that it was not trained on. Uncertainties come of the real
+    records that are not for testing: what is stated is to hold against an analyst's reading, and simulated
+    onsets are sharper. It was trained on most of those, so that they may come out a little small.
     """
 
     def logits(x: Array) -> Array:
@@ -177,8 +176,7 @@ def write(
     rng = np.random.default_rng(20_000_000 + config.schedule.seed)
     made = find(logits, [mixer.window(rng) for _ in range(config.calibration)], sigma)
     real = find(logits, [r.window() for r in records if r.part != "test"], sigma)
-    enough = min(f.true.sum() for f in real.values()) >= 50
-    measured = calibrate(made, timing=[made, real] if enough else [made])
+    measured = calibrate(made, timing=made if min(f.true.sum() for f in real.values()) < 50 else real)
     card = {"name": path.stem, "version": str(config.version), "label_sigma_s": sigma, **measured}
     export_picker(network, path, card)
 
