@@ -110,7 +110,7 @@ def test_no_data_is_204_or_404(ask):
         ("longestonly=perhaps", "longestonly must be true or false"),
         ("format=sac", "format must be one of"),
         ("nodata=500", "nodata must be one of"),
-        ("quality=X", "quality must be one of"),
+        ("quality=X", "quality must be one or more of"),
         ("starttime=", "starttime must be a time"),
     ],
 )
@@ -226,6 +226,7 @@ def test_quality(tmp_path, centre):
         at = served.service("dataselect")
         assert requests.get(f"{at}?quality=Q", timeout=30).content == b"".join(changed[1::2])
         assert requests.get(f"{at}?quality=D", timeout=30).content == b"".join(changed[0::2])
+        assert requests.get(f"{at}?quality=Q,D", timeout=30).content == b"".join(changed)
         assert requests.get(f"{at}?quality=M", timeout=30).status_code == 204
         assert requests.get(f"{at}?quality=B", timeout=30).content == b"".join(changed)
 

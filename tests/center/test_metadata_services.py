@@ -274,7 +274,7 @@ def test_availability_formats(gappy):
     geocsv = requests.get(f"{at}?format=geocsv&show=latestupdate", timeout=30).text.splitlines()
     assert geocsv[0] == "#dataset: GeoCSV 2.0"
     assert len({line.count("|") for line in geocsv[2:]}) == 1
-    post = requests.post(at, data="merge=overlap\nformat=request\nXX AAA -- HHZ * *\n", timeout=30).text
+    post = requests.post(at, data="merge=overlap\nXX AAA -- HHZ * *\n", timeout=30).text
     assert len(post.splitlines()) == 3
     assert requests.get(f"{at}?quality=Q", timeout=30).status_code == 204
 

@@ -12,7 +12,7 @@ import numpy as np
 from kaname.center.errors import ServiceError
 from kaname.center.holdings import Holdings
 from kaname.center.parameters import Selection, Values
-from kaname.center.selecting import bounds, chains, quality_letter
+from kaname.center.selecting import ANY_QUALITY, bounds, chains, quality_letter
 from kaname.core.time import NS_PER_S, isoformat
 from kaname.formats.miniseed_sections import JOIN_TOLERANCE
 
@@ -63,7 +63,7 @@ def _of_channel(
     end = None if selection.end is None else selection.end + 1
     for _, spans in holdings.archive.each_span([identifier], selection.start, end):
         quality = _quality(holdings, identifier, int(spans["start"][0]))
-        if values["quality"] not in ("b", "*", quality.lower()):
+        if not {quality.lower(), *ANY_QUALITY}.intersection(values["quality"]):
             return
         rates = np.round(spans["rate"], 4)
         groups = [rates == rate for rate in np.unique(rates)]

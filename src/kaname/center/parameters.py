@@ -184,6 +184,8 @@ class Service:
     lists: tuple[str, ...] = ()
     """Further resources, without parameters."""
     post: bool = True
+    post_defaults: tuple[tuple[str, str], ...] = ()
+    """Where a POST request has other defaults."""
 
     def by_name(self) -> dict[str, Parameter]:
         """Return the parameters by long and by short name."""
@@ -226,7 +228,9 @@ class Service:
                 pairs.append((name.strip(), value.strip()))
             else:
                 selections.append(_selection(line))
-        values = self._values(pairs)
+        values = self._values(
+            [*self.post_defaults, *pairs] if self.post_defaults and "format" not in dict(pairs) else pairs
+        )
         if not selections:
             raise ServiceError(400, "the request names no channels; a line is: NET STA LOC CHA START END")
         for name in (*_CODE_NAMES, "starttime", "endtime"):
@@ -315,7 +319,7 @@ def _nodata() -> Parameter:
 
 
 QUALITY = Parameter(
-    "quality", "choice", "D, R, Q or M; B and * for any", "", "b", ("d", "r", "q", "m", "b", "*")
+    "quality", "choices", "D, R, Q and M; B and * for any", "", ("b",), ("d", "r", "q", "m", "b", "*")
 )
 
 DATASELECT = Service(
@@ -444,11 +448,18 @@ AVAILABILITY = Service(
         Parameter("limit", "int", "most rows to give", "", None, (), 1, 1e9),
         Parameter("includerestricted", "bool", "list channels whose data are restricted", "", False),
         Parameter(
-            "format", "choice", "format of the answer", "", "text", ("text", "geocsv", "json", "request")
+            "format",
+            "choice",
+            "format of the answer; of a POST it is request where none is given",
+            "",
+            "text",
+            ("text", "geocsv", "json", "request"),
         ),
         _nodata(),
     ),
     ("query", "extent"),
+    # ROVER counts on it, which states no format.
+    post_defaults=(("format", "request"),),
 )
 
 SERVICES = {service.name: service for service in (DATASELECT, STATION, EVENT, AVAILABILITY)}

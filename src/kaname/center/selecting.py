@@ -23,6 +23,7 @@ from kaname.formats.miniseed_sections import JOIN_TOLERANCE, Section
 
 _MARGIN = 2 * NS_PER_S
 """A record may start half a sample from where its section's clock has it: look for it a little further."""
+ANY_QUALITY = frozenset("b*")
 _QUALITY = {"d": 1, "r": 2, "q": 3, "m": 4}
 
 
@@ -110,8 +111,8 @@ def _of_channel(
             for a, b in segments:
                 inside |= (starts >= a) & (starts < b)
             wanted &= inside
-        if values["quality"] in _QUALITY:
-            wanted &= _of_quality(holdings, located, wanted, _QUALITY[values["quality"]])
+        if not ANY_QUALITY.intersection(values["quality"]):
+            wanted &= _of_quality(holdings, located, wanted, {_QUALITY[each] for each in values["quality"]})
         if holdings.access.policy.rules and wanted.any():
             wanted &= _allowed(holdings, identifier, starts, ends, wanted, user, out)
         if wanted.any():
@@ -220,12 +221,12 @@ def _is_version(holdings: Holdings, located: Located, version: int) -> bool:
 
 
 def _of_quality(
-    holdings: Holdings, located: Located, wanted: NDArray[np.bool_], quality: int
+    holdings: Holdings, located: Located, wanted: NDArray[np.bool_], qualities: set[int]
 ) -> NDArray[np.bool_]:
-    """Tell which of the wanted records are of a quality: D, R, Q and M of miniSEED 2 are 1 to 4."""
+    """Tell which of the wanted records are of some qualities: D, R, Q and M of miniSEED 2 are 1 to 4."""
     fits = wanted.copy()
     offsets = located.section.offsets[wanted].tolist()
-    fits[wanted] = [_quality(_head(holdings, located, offset)) == quality for offset in offsets]
+    fits[wanted] = [_quality(_head(holdings, located, offset)) in qualities for offset in offsets]
     return fits
 
 

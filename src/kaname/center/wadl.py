@@ -54,6 +54,8 @@ def _wadl(service: Service, base: str) -> Iterator[str]:
 def _param(parameter: Parameter) -> str:
     # Clients take a default of "*" for a value to send; what is not given needs none.
     default = parameter.default
+    if parameter.name == "quality":
+        default = "B"
     stated = ""
     if isinstance(default, bool):
         stated = f' default="{str(default).lower()}"'

@@ -1,0 +1,85 @@
+"""pyrocko and ROVER against a data centre that runs.
+
+They live in an environment of their own, because they clash with what else is here::
+
+    python -m venv peers && peers/bin/pip install pyrocko rover mseedindex
+    KANAME_PEERS=peers python -m pytest tests/center/test_peers.py
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import obspy
+import pytest
+
+pytestmark = [pytest.mark.extra, pytest.mark.slow]
+
+PYROCKO = """
+import sys
+from pyrocko import io, util
+from pyrocko.client import fdsn
+
+site, out = sys.argv[1:]
+t = util.str_to_time("2009-08-24 00:20:10")
+stations = fdsn.station(site=site, net="BW", level="response", parsed=True)
+assert [s.code for n in stations.network_list for s in n.station_list] == ["RJOB"] * 3
+text = fdsn.station(site=site, level="channel", format="text", parsed=True)
+assert {n.code for n in text.network_list} == {"BW", "GR"}
+with open(out, "wb") as file:
+    file.write(fdsn.dataselect(site=site, selection=[("BW", "RJOB", "", "EH*", t, t + 5)]).read())
+traces = io.load(out)
+assert sorted(tr.nslc_id for tr in traces) == [("BW", "RJOB", "", "EH" + c) for c in "ENZ"]
+events = fdsn.event(site=site, minmagnitude=4, parsed=True)
+assert len(events.event_parameters.event_list) == 2
+spans = fdsn.availability("query", site=site, net="BW", sta="RJOB").read().decode()
+assert spans.count("RJOB") == 3
+assert "minlatitude" in fdsn.supported_params_wadl("station", site=site)
+print("pyrocko: well")
+"""
+
+
+@pytest.fixture(scope="module")
+def peers() -> Path:
+    folder = os.environ.get("KANAME_PEERS")
+    if not folder:
+        pytest.skip("set KANAME_PEERS to an environment with pyrocko and rover")
+    return Path(folder).resolve() / "bin"
+
+
+def test_pyrocko(centre, peers, tmp_path):
+    words = [str(peers / "python"), "-c", PYROCKO, centre.url, str(tmp_path / "w.mseed")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert "pyrocko: well" in done.stdout, done.stderr
+
+
+def test_rover_fills_a_repository(centre, peers, tmp_path):
+    environment = {**os.environ, "PATH": f"{peers}:{os.environ['PATH']}"}
+    rover = str(peers / "rover")
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    run(rover, "init-repository", "repository")
+    request = tmp_path / "request.txt"
+    request.write_text(
+        "BW RJOB -- EHZ 2009-08-24T00:00:00 2009-08-25T00:00:00\nBW UH* * * 2010-05-27 2010-05-28\n"
+    )
+    run(
+        *(rover, "retrieve", str(request), "-f", "repository/rover.config", "--no-web"),
+        *(
+            "--availability-url",
+            centre.service("availability"),
+            "--dataselect-url",
+            centre.service("dataselect"),
+        ),
+    )
+    files = [p for p in (tmp_path / "repository" / "data").rglob("*") if p.is_file()]
+    ids = {t.id for p in files if p.suffix != ".sqlite" for t in obspy.read(str(p), headonly=True)}
+    assert {"BW.RJOB..EHZ", "BW.UH1..SHZ", "BW.UH4..EHZ"} <= ids
