@@ -38,7 +38,8 @@ def to_inventory(read: KnetRead) -> Any:
                     code,
                     latitude=header.station_latitude,
                     longitude=header.station_longitude,
-                    elevation=0.0 if np.isnan(height_m) else height_m,  # StationXML must state one
+                    # StationXML must state one: without the ground, the sensor's own.
+                    elevation=next((h for h in (height_m, header.station_height_m) if not np.isnan(h)), 0.0),
                     channels=channels,
                     site=Site(header.station),
                 )
