@@ -167,9 +167,10 @@ def main() -> None:
             tell("SeisBench classify, PhaseNet", classify, 2)
             theirs = rows["SeisBench classify, PhaseNet"]
             ratios = [theirs / rows[f"engine, PhaseNet, {kind} windows"] for kind in ("long", "its own")]
+            small = f", int8 {theirs / rows['kaname, int8']:.1f}" if "kaname, int8" in rows else ""
             print(
                 f"ratio to SeisBench: identical network {ratios[0]:.1f} in long windows, {ratios[1]:.1f} in "
-                f"its own; kaname {theirs / ours:.1f}"
+                f"its own; kaname {theirs / ours:.1f}{small}"
             )
     subprocess.run([sys.executable, __file__, options.model, "--stream"], check=True)
 
