@@ -21,8 +21,11 @@ from obspy.clients.filesystem.sds import Client
 from kaname.archive import importing
 from kaname.archive.store import Archive
 from kaname.core.errors import NotFoundError, StorageError
+from kaname.core.time import as_time
+from kaname.core.waveform import Waveform
 from kaname.formats.contract import WaveformRead
 from kaname.formats.miniseed import write_miniseed
+from kaname.formats.win_writer import write_win
 
 from .conftest import at, wave
 
@@ -264,3 +267,27 @@ class TestTrouble:
         write_miniseed([wave()], tmp_path / "one")
         with pytest.raises(StorageError, match="cannot make"):
             Archive(tmp_path / "file" / "archive").add([tmp_path / "one"])
+
+
+def test_a_channel_table_gives_win_records_the_names_of_sensors(tmp_path):
+    """The table lies among the data and is no source itself; its line is a genuine one of Hi-net."""
+    data = tmp_path / "data"
+    data.mkdir()
+    block = Waveform(
+        np.arange(1200, dtype=np.int32).reshape(1, -1),
+        ("0101.6033..HY1",),
+        as_time("2020-01-01T15:00:00"),
+        20.0,
+    )
+    write_win([block], data / "2020010200.cnt", form="win32")
+    table = data / "01_01_20200101.ch"
+    table.write_text(
+        "6033 1 0 N.AAKH U 6 27 175.60 m/s 1.00 0.70 0 1.023e-07 36.3726 137.9203 483 0 0 Azuminoakashina\n"
+    )
+    with Archive(tmp_path / "archive") as archive:
+        report = archive.add([data], channels=[table])
+        assert [row["message"] for row in report.failures if row["error"] != "Warning"] == []
+        [found] = archive.read("*").blocks
+    assert found.ids[0].startswith("BO.AAKH.")
+    assert found.start == block.start
+    np.testing.assert_array_equal(found.data, block.data)

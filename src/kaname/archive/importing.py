@@ -16,6 +16,7 @@ from kaname.core.waveform import Waveform
 from kaname.formats.contract import WaveformRead, read_waveforms
 from kaname.formats.miniseed import fits_version_2, pack
 from kaname.formats.overlaps import subtract
+from kaname.formats.win_channels import ChannelTable
 
 _BATCH_BYTES = 256 << 20
 
@@ -70,6 +71,8 @@ class Importer:
         Longest record [bytes].
     network
         Network code for sources that state none.
+    table
+        Gives channels of WIN and WIN32 the names of sensors.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Importer:
         version: Literal[2, 3] | None,
         record_length: int,
         network: str,
+        table: ChannelTable | None = None,
     ) -> None:
         self.root = root
         self.index = index
@@ -88,6 +92,7 @@ class Importer:
         self.version = version
         self.record_length = record_length
         self.network = network
+        self.table = table
         self.report = AddReport()
         self._pending: dict[PurePosixPath, list[Part]] = {}
         self._n_byte = 0
@@ -96,6 +101,8 @@ class Importer:
         """Take in one file; what cannot be taken in becomes a failure."""
         try:
             read = read_waveforms(source)
+            if self.table is not None:
+                read = self.table.rename(read, source)
         except (KanameError, OSError) as error:
             self.report.fail(source, error)
             return

@@ -144,6 +144,7 @@ class Archive:
         paths: Iterable[str | Path],
         *,
         network: str = "",
+        channels: Iterable[str | Path] = (),
         version: Literal[2, 3] | None = None,
         record_length: int = 512,
         wait_s: float = 60.0,
@@ -161,6 +162,9 @@ class Archive:
             Files, and folders for all files below them.
         network
             Network code for sources that state none; without it they are failures.
+        channels
+            Channel tables of WIN and WIN32 (`kaname.formats.win_channels.read_channel_table`), which give
+            channels the names of sensors. They are no sources themselves, wherever they lie.
         version
             miniSEED version to write: 2 keeps times to the microsecond and rates to 6e-8, 3 all of both. By
             default 2 wherever the codes fit it.
@@ -175,12 +179,18 @@ class Archive:
         ------
         NotFoundError
             When a path names nothing.
+        FormatError
+            When a channel table cannot be read.
         StorageError
             When another process holds the archive, the index is damaged, or the disk refuses.
         """
         from kaname.archive.importing import Importer, sources
+        from kaname.formats.win_channels import read_channel_table
 
-        files = sources(paths)
+        tables = [Path(path) for path in channels]
+        table = read_channel_table(tables, network=network) if tables else None
+        own = {path.resolve() for path in tables}
+        files = [file for file in sources(paths) if file.resolve() not in own]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -188,7 +198,13 @@ class Archive:
         with self.changing(wait_s=wait_s) as index:
             refresh(self.path, index, own=OWN_NAMES, progress=progress)
             importer = Importer(
-                self.path, index, self.read, version=version, record_length=record_length, network=network
+                self.path,
+                index,
+                self.read,
+                version=version,
+                record_length=record_length,
+                network=network,
+                table=table,
             )
             with progress("add", len(files)) as advance:
                 for file in files:

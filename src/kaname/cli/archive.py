@@ -29,6 +29,10 @@ def add(
     root: Root,
     paths: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Files, and folders for all below.")],
     network: Annotated[str, typer.Option(help="Network code for sources that state none.")] = "",
+    channels: Annotated[
+        list[Path] | None,
+        typer.Option("--channels", help="Channel table of WIN or WIN32; may be repeated."),
+    ] = None,
     version: Annotated[
         int | None, typer.Option("--miniseed", help="miniSEED version to write; 2 where the codes fit it.")
     ] = None,
@@ -44,6 +48,7 @@ def add(
         report = archive.add(
             paths,
             network=network,
+            channels=channels or (),
             version=None if version is None else _version(version),
             record_length=record_length,
             progress=progress,
