@@ -1,6 +1,7 @@
 """miniSEED 2 and 3: reader and writer.
 
-Headers are read by `kaname.formats.miniseed_records`, samples are packed and unpacked by pymseed (libmseed).
+Headers are read by `kaname.formats.miniseed_records`, Steim is unpacked by `kaname.formats.steim`; everything else
+is packed and unpacked by pymseed (libmseed).
 """
 
 from __future__ import annotations
