@@ -1,6 +1,6 @@
 """miniSEED 2 and 3: reader and writer.
 
-Headers are read by `kaname.formats.miniseed_records`, Steim is unpacked by `kaname.formats.steim`; everything else
+Headers are read by `kaname.formats.miniseed_records`, Steim is unpacked by `kaname.formats.steim`; all else
 is packed and unpacked by pymseed (libmseed).
 """
 
