@@ -46,7 +46,7 @@ The rate of the first 21,000 steps fell as for a schedule of 42,000 steps, that 
 COLUMNS = {
     "scores": ["method", "phase", "tolerance_s", "n_label", "recall", "precision", "f1", "residual_mad_s"],
     "false_picks": ["method", "noise", "phase", "hours", "per_hour"],
-    "swarms": ["method", "phase", "events_per_hour", "n_label", "recall", "precision"],
+    "swarms": ["method", "noise", "phase", "events_per_hour", "n_label", "recall", "precision"],
     "coverage": ["method", "phase", "nominal", "n", "observed", "low", "high"],
 }
 

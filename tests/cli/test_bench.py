@@ -196,6 +196,7 @@ def test_noise_and_swarms_of_a_silent_picker() -> None:
         on_swarms("all", [method], RECORDS, pieces, rates=[60, 240], hours=0.2, seed=0), scorecard.SWARMS
     )
     assert (scores["recall"] == 0).all() and scores["precision"].isna().all()
+    assert set(scores["noise"]) == {"resynthesised", "spliced"}
     assert scores.groupby("events_per_hour")["n_label"].sum().is_monotonic_increasing
     false = pd.concat([judged(Oracle()).false_picks(), rates.assign(method="oracle")])
     shown = summary(validate(judged(Oracle()).scores(), scorecard.PICKING), false, pd.DataFrame())

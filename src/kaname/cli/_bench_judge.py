@@ -383,16 +383,17 @@ def on_swarms(
     hours: float,
     seed: int,
 ) -> pd.DataFrame:
-    """Score methods on events pasted into spliced noise at each rate."""
+    """Score methods on events pasted into noise of either kind at each rate."""
     events = cut_events(records)
-    quiet = noise.long_noise(pieces, hours * 3600, kind="spliced", seed=seed)
     out = []
-    for rate in rates:
-        wave, labels = swarm.paste(quiet, events, per_hour=rate, seed=seed)
-        blocks = noise.hours_of(wave)
-        for method in methods:
-            score = score_dense(picks_table(method.run(blocks)), labels)
-            out.append(score.assign(set=name, method=method.name, events_per_hour=rate))
+    for kind in noise.KINDS:
+        quiet = noise.long_noise(pieces, hours * 3600, kind=kind, seed=seed)
+        for rate in rates:
+            wave, labels = swarm.paste(quiet, events, per_hour=rate, seed=seed)
+            blocks = noise.hours_of(wave)
+            for method in methods:
+                score = score_dense(picks_table(method.run(blocks)), labels)
+                out.append(score.assign(set=name, method=method.name, noise=kind, events_per_hour=rate))
     return pd.concat(out, ignore_index=True)
 
 

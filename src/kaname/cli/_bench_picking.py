@@ -136,7 +136,7 @@ def show(shown: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
         typer.echo(text_table(own.drop(columns=["set", "scope", "phase", "n"]), places))
     if len(swarms := tables["swarms"]):
         typer.echo("\nreal events pasted into noise: found within 0.3 s, true within 0.5 s")
-        columns = ["method", "phase", "events_per_hour", "n_label", "recall", "n_pick", "precision"]
+        columns = ["noise", "method", "phase", "events_per_hour", "n_label", "recall", "n_pick", "precision"]
         typer.echo(text_table(swarms[columns], {"events_per_hour": 0, "recall": 3, "precision": 3}))
     cover = tables["coverage"]
     if len(cover := cover[cover["scope"] == RECORD]):

@@ -96,6 +96,7 @@ SWARMS = Schema(
         _SET,
         _METHOD,
         _PHASE,
+        Column("noise", "string", "resynthesised or spliced", required=True),
         Column("events_per_hour", "float", "rate of the events", "1/hour", required=True, low=0),
         _count("n_label", "onsets pasted"),
         _count("n_found", "onsets with a pick within 0.3 s, one to one"),

@@ -129,7 +129,11 @@ def coverage(observed: pd.DataFrame) -> Figure:
 
 @style.styled
 def swarms(scores: pd.DataFrame) -> Figure:
-    """Draw recall (left) and precision (right) of P (filled) and S (hollow) against events per hour."""
+    """Draw recall (left) and precision (right) of P (filled) and S (hollow) against events per hour.
+
+    Of the noise beneath, the resynthesised: in the other there are earthquakes that nobody has labelled.
+    """
+    scores = scores[scores["noise"] == "resynthesised"]
     figure = style.new_figure(style.WIDTH_IN, 3.6)
     left, right = figure.subplots(1, 2)
     for method, (colour, line, marker) in looks(scores).items():
