@@ -37,7 +37,7 @@ def test_the_denoiser_scores_what_its_card_says() -> None:
     said = card("kaname-denoiser-1")["reproduce"]
     records, _, _ = read_sets([said["set"]], split="all", by="event", limit=None, clock=())
     found, _ = denoising.scores(
-        {"kaname": denoising.kaname()}, denoising.mixtures(records, seed=said["seed"]), data=("raw",)
+        {"kaname": denoising.kaname()}, denoising.mixtures(records, n=6, seed=said["seed"]), data=("raw",)
     )
     gain = found.set_index("snr_db")["gain_db"]
     for row in said["rows"]:

@@ -178,9 +178,12 @@ def find_methods(
         if name not in methods and not (base == "kaname" and file):
             raise InputError(f"no {what} {name!r}; known are {', '.join(methods)}, kaname:MODEL.onnx")
         try:
-            found[name] = model(file) if file else methods[name]()
+            method = model(file) if file else methods[name]()
         except KanameError as error:
             skipped.append({"method": name, "reason": str(error)})
+            continue
+        short = f"{base}:{Path(file).stem}" if file else name
+        found[name if short in found else short] = method
     return found, pd.DataFrame(skipped, columns=["method", "reason"])
 
 

@@ -148,6 +148,9 @@ def denoising(
     split: SplitName = "all",
     split_by: SplitBy = "event",
     limit: Limit = None,
+    mixtures: Annotated[
+        int, typer.Option("--mixtures", min=1, help="Mixtures of each signal; at most one per other event.")
+    ] = 6,
     seed: Seed = 0,
     out: OutFolder = None,
     as_json: AsJson = False,
@@ -161,6 +164,7 @@ def denoising(
         split=split,
         split_by=split_by,
         limit=limit,
+        n_mixture=mixtures,
         seed=seed,
         out=out,
         as_json=as_json,
