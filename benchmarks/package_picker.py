@@ -44,10 +44,10 @@ are calibrated on analysts' readings, and against exact (simulated) onsets they 
 
 The rate of the first 21,000 steps fell as for a schedule of 42,000 steps, that of the rest as for 32,000."""
 COLUMNS = {
-    "scores": ["method", "phase", "tolerance_s", "n_label", "recall", "precision", "f1", "residual_mad_s"],
+    "scores": ["scope", "method", "phase", "tolerance_s", "n_label", "recall", "precision", "f1"],
     "false_picks": ["method", "noise", "phase", "hours", "per_hour"],
     "swarms": ["method", "noise", "phase", "events_per_hour", "n_label", "recall", "precision"],
-    "coverage": ["method", "phase", "nominal", "n", "observed", "low", "high"],
+    "coverage": ["scope", "method", "phase", "nominal", "n", "observed", "low", "high"],
 }
 
 
