@@ -18,7 +18,7 @@ demo: $(VENV)/core  ## find and locate real earthquakes, and write a report to o
 	@echo "open $(DEMO_OUT)/report.html"
 
 test: lint  ## check the code and run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-train: $(TRAIN)/full  ## check training and networks, with torch in an environment of its own
 	$(TRAIN)/bin/python -m pytest tests/learn tests/reference/test_engine_seisbench.py
