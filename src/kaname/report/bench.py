@@ -25,6 +25,7 @@ LOOKS = (
     (style.ORANGE, "-", "v"),
     (style.INK, "--", "P"),
     (style.MUTED, "-.", "X"),
+    (style.SKY, ":", "*"),
 )
 """Colour, line and marker of a method, told apart without colour too."""
 LEAST_N = 10
