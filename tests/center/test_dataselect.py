@@ -450,13 +450,17 @@ def test_of_a_mixed_request_what_is_open_is_given_and_the_rest_is_named(guarded)
     assert requests.get(wave, timeout=30).status_code == 403
 
 
-def test_the_command_serves_with_two_workers(archive, station_file, tmp_path):
+def test_the_command_serves_with_two_workers_and_seedlink(copied, station_file):
     import re
     import subprocess
     import sys
 
     program = str(Path(sys.executable).with_name("kaname"))
-    words = [program, "serve", str(archive), "--stations", str(station_file), "--port", "0", "--workers", "2"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        seedlink = probe.getsockname()[1]
+    words = [program, "serve", str(copied), "--stations", str(station_file), "--port", "0", "--workers", "2"]
+    words += ["--seedlink", str(seedlink)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline()
@@ -466,7 +470,25 @@ def test_the_command_serves_with_two_workers(archive, station_file, tmp_path):
                 requests.get(f"{url}/fdsnws/dataselect/1/query?{RJOB}&{DAY}", timeout=60).content
                 for _ in range(4)
             }
-            assert answers == {day_file(archive).read_bytes()}
+            assert answers == {day_file(copied).read_bytes()}
+            with socket.create_connection(("127.0.0.1", seedlink), timeout=30) as connection:
+                connection.sendall(b"HELLO\r\n")
+                assert connection.recv(1000).startswith(b"SeedLink")
         finally:
             process.terminate()
             assert process.wait(30) is not None
+
+
+def test_an_index_that_is_made_anew_by_another_process_is_taken_up(copied, tmp_path):
+    import subprocess
+    import sys
+
+    with running(copied) as served:
+        at = f"{served.service('dataselect')}?{RJOB}&start=2009-08-24T00:20:05&end=2009-08-24T00:20:06"
+        before = requests.get(at, timeout=30).content
+        day_file(copied).rename(copied / "moved.mseed")
+        program = str(Path(sys.executable).with_name("kaname"))
+        subprocess.run(
+            [program, "archive", "index", str(copied), "--rebuild"], check=True, capture_output=True
+        )
+        assert requests.get(at, timeout=30).content == before

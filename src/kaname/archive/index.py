@@ -155,7 +155,8 @@ class Index:
                     f"index {path} has layout {version}, this version of Kaname writes {SCHEMA_VERSION}; "
                     f"make it anew with: kaname archive index --rebuild {path.parent}"
                 )
-        self._channels: tuple[tuple[int, int], dict[str, int]] | None = None
+        self._channels: tuple[tuple[int, int], dict[str, int]] = ((-1, -1), {})
+        self._inode = path.stat().st_ino
 
     def close(self) -> None:
         """Close the database."""
@@ -282,13 +283,25 @@ class Index:
     def channels(self) -> dict[str, int]:
         """Return the channels that have data: SEED identifier and number, sorted; not to be changed."""
         state = self.state()
-        if self._channels is None or self._channels[0] != state:
+        if self._channels[0] != state:
             sql = (
                 "SELECT seed_id, id FROM channels c"
                 " WHERE EXISTS (SELECT 1 FROM sections s WHERE s.channel = c.id) ORDER BY seed_id"
             )
             self._channels = state, dict(self._all(sql))
         return self._channels[1]
+
+    @property
+    def seen(self) -> tuple[int, int]:
+        """The `state` in which `channels` was last asked for."""
+        return self._channels[0]
+
+    def is_current(self) -> bool:
+        """Tell whether this is still the file at its path; one that is gone, for now, counts as the same."""
+        try:
+            return os.stat(self.path).st_ino == self._inode  # noqa: PTH116  (called per request)
+        except OSError:
+            return True
 
     def state(self) -> tuple[int, int]:
         """Return what differs after any change of the index, by this connection or another."""
@@ -297,8 +310,8 @@ class Index:
     def spans(self, channel: int, start: int | None, end: int | None) -> NDArray[Any]:
         """Return the sections of a channel in a window, by start [ns], with `SPAN_DTYPE`."""
         rows = self._all(
-            "SELECT s.start, s.following, s.rate, s.n_sample, s.n_record, f.checksum, f.mtime_ns FROM sections s"
-            " JOIN channels c ON c.id = s.channel JOIN files f ON f.id = s.file"
+            "SELECT s.start, s.following, s.rate, s.n_sample, s.n_record, f.checksum, f.mtime_ns"
+            " FROM sections s JOIN channels c ON c.id = s.channel JOIN files f ON f.id = s.file"
             " WHERE s.channel = ? AND s.start < ? AND s.start >= ? - c.longest AND s.following > ?"
             " ORDER BY s.start, s.following",
             (channel, *_window(start, end)),

@@ -18,7 +18,7 @@ from kaname.archive.lock import exclusive
 from kaname.archive.refresh import IndexReport, Progress, refresh, silent
 from kaname.archive.users import USERS_NAME
 from kaname.core.errors import FormatError, InputError, NotFoundError, StorageError
-from kaname.core.time import as_time, isoformat
+from kaname.core.time import NS_PER_S, as_time, isoformat
 from kaname.core.waveform import Waveform
 from kaname.formats.contract import WaveformRead
 from kaname.formats.miniseed_records import scan_records
@@ -38,6 +38,8 @@ OWN_NAMES = _INDEX_FILES | {LOCK_NAME, ACCESS_NAME, USERS_NAME}
 """Files in the folder of an archive that are not data."""
 _PIECE_BYTES = 1 << 22
 _REMEMBERED = 32
+_BLOCK_NS = 3600 * NS_PER_S
+_MOST_BLOCKS = 256  # 50 MB of records of 512 bytes at 100 Hz
 
 Time = np.datetime64 | str | int | None
 """A time as `kaname.core.time.as_time` takes it."""
@@ -72,12 +74,13 @@ class Archive:
         self._opened: tuple[int, Index] | None = None
         self._inherited: tuple[int, Index] | None = None
         self._anew: dict[str, tuple[Stamp, list[Section]]] = {}
+        self._blocks: tuple[Any, dict[tuple[int, int], list[Located]]] = (None, {})
 
     def __repr__(self) -> str:
         return f"Archive({str(self.path)!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_opened": None, "_inherited": None, "_anew": {}}
+        return {"path": self.path, "_opened": None, "_inherited": None, "_anew": {}, "_blocks": (None, {})}
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +99,9 @@ class Archive:
         if self._opened is not None and self._opened[0] != os.getpid():
             # After a fork: the connection is the parent's, and to close it here would disturb its locks.
             self._inherited, self._opened = self._opened, None
+        if self._opened is not None and not self._opened[1].is_current():
+            # Made anew by another process. Not closed: another thread may be reading.
+            self._opened = None
         if self._opened is None:
             self._opened = (os.getpid(), Index(self.path / INDEX_NAME))
         return self._opened[1]
@@ -319,7 +325,7 @@ class Archive:
             return
         changed: dict[str, None] = {}
         root = str(self.path)
-        for each in self._index.each_located(channel, _ns(low), _ns(high)):
+        for each in self._located(channel, _ns(low), _ns(high)):
             try:
                 if Stamp.of(os.stat(f"{root}/{each.path}")) == each.stamp:  # noqa: PTH116  (called per request)
                     yield each
@@ -335,6 +341,26 @@ class Archive:
                 late = low is not None and section.following <= low
                 if section.id == identifier and not (early or late):
                     yield Located(section, path, stamp)
+
+    def _located(self, channel: int, low: int | None, high: int | None) -> Iterable[Located]:
+        """Return what the index locates; for a window within an hour, what is there in that hour.
+
+        The last hours are remembered until the index changes: who reads a channel reads it minute by minute.
+        """
+        index = self._index
+        if low is None or high is None or low // _BLOCK_NS != (high - 1) // _BLOCK_NS:
+            return index.each_located(channel, low, high)
+        state = (index, *index.seen)
+        if self._blocks[0] != state:
+            self._blocks = state, {}
+        blocks = self._blocks[1]  # a thread that still has an older one does not write into the new one
+        hour = low // _BLOCK_NS
+        found = blocks.get((channel, hour))
+        if found is None:
+            found = blocks[channel, hour] = index.locate(channel, hour * _BLOCK_NS, (hour + 1) * _BLOCK_NS)
+            if len(blocks) > _MOST_BLOCKS:
+                blocks.pop(next(iter(blocks)), None)
+        return found
 
     def _scanned(self, path: str) -> list[tuple[Section, Stamp]]:
         """Return the sections of a file as it now is; the last few are remembered."""

@@ -103,8 +103,7 @@ def _of_channel(
     last = None if selection.end is None else selection.end + _MARGIN
     for located in holdings.archive.locate(identifier, first, last):
         section = located.section
-        starts = section.starts
-        ends = starts + np.rint((section.n_samples - 1) * (NS_PER_S / section.sampling_rate)).astype(np.int64)
+        starts, ends = section.starts, section.ends
         wanted = (starts <= high) & (ends >= low)
         if segments is not None:
             inside = np.zeros(len(starts), bool)

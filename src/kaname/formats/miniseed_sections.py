@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from math import ceil
 from typing import Any
@@ -81,11 +82,16 @@ class Section:
         elapsed = int(time.astype("datetime64[ns]").astype(np.int64)) - self.origin
         return ceil(elapsed * self.sampling_rate / NS_PER_S - 1e-6) - self.first
 
-    @property
+    @cached_property
     def starts(self) -> NDArray[np.int64]:
         """First sample of each record as its header states [ns since 1970]."""
         index = self.first + np.cumsum(self.n_samples) - self.n_samples
         return self.late + _due(self.origin, self.sampling_rate, index)
+
+    @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """Last sample of each record as its header states [ns since 1970]."""
+        return self.starts + _due(0, self.sampling_rate, self.n_samples - 1)
 
     def records(self, low: int, high: int, first: int) -> Section:
         """Return the part made of the records ``low`` to ``high`` (exclusive); ``first`` as in the class."""
