@@ -75,8 +75,8 @@ class PickerConfig(WindowsConfig):
     """Configuration of ``kaname train picker``."""
 
     onset_weight: float = Field(1.0, ge=0, description="extra weight of samples about onsets in the loss")
-    widths: tuple[int, ...] = Field((16, 32, 64, 128), description="channels of the network's scales")
-    blocks: tuple[int, ...] = Field((1, 1, 2, 3), description="residual blocks of each scale")
+    widths: tuple[int, ...] = Field((16, 32, 64, 96), description="channels of the network's scales")
+    blocks: tuple[int, ...] = Field((1, 1, 2, 2), description="residual blocks of each scale")
     calibration: int = Field(3000, ge=100, description="windows that peaks are calibrated on")
     version: int = Field(1, ge=1, description="version of the weights")
 
