@@ -89,7 +89,7 @@ def add(
 def list_(root: Root, policy: Policy = None, as_json: Json = False) -> None:
     """List users and their groups, and whether FDSN queryauth knows them."""
     rules = _rules(root, policy)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": name,
             "groups": sorted(rules.users.groups(name)),
