@@ -215,6 +215,9 @@ def test_win32_and_back_with_a_channel_table(tmp_path) -> None:
     for trace in traces:
         np.testing.assert_array_equal(back[trace.id].data[0], trace.data[50:])
     assert run(tmp_path / "a.mseed", "--to", "win32", "--out", tmp_path / "nameless") == 1
+    assert run(tmp_path / "win/a.win32", "--to", "sds", "--out", tmp_path / "sds", *words) == 0
+    with Archive(tmp_path / "sds") as archive:
+        assert archive.channels() == sorted(ids)
     assert run(table_path, "--to", "stationxml", "--out", tmp_path / "xml", "--prove") == 0
 
 

@@ -124,7 +124,7 @@ def _into_archive(files: Sequence[Path], out: Path, wish: Wish) -> TaskOutput:
     written: list[dict[str, Any]] = []
     proofs: list[dict[str, Any]] = []
     with Archive(out) as archive:
-        report = archive.add(files, network=wish.network, progress=progress)
+        report = archive.add(files, network=wish.network, channels=wish.channels, progress=progress)
         failures = list(report.failures)
         for path in sorted(report.day_files):
             size = (out / path).stat().st_size
