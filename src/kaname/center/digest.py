@@ -75,7 +75,7 @@ class Digest:
         stamp, _, _ = nonce.partition("-")
         try:
             made = int(stamp, 16) / 1000
-        except ValueError:
+        except (ValueError, OverflowError):
             return False
         ours = hmac.compare_digest(self._nonce(made).encode(), nonce.encode())
         return ours and 0 <= time.time() - made + 1 < VALID_S
