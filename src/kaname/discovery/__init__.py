@@ -1,0 +1,1 @@
+"""What nobody labelled: how earthquakes follow one another, and what stress has to do with it."""

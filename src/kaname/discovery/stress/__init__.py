@@ -1,0 +1,1 @@
+"""Stress changes of earthquakes, and whether aftershocks follow them."""

@@ -1,0 +1,1 @@
+"""Shaking: records and their measures, models of ground motion, fields between stations, hazard and damage."""

@@ -1,0 +1,1 @@
+"""Shaking between the stations, given what the stations recorded."""

@@ -1,0 +1,1 @@
+"""Hazard and damage, with OpenQuake beside us in a process of its own."""

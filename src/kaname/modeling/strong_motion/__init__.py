@@ -1,0 +1,1 @@
+"""Strong-motion records of every origin, processed and measured, in one database."""
