@@ -453,3 +453,39 @@ def test_identifiers_that_are_quakeml_already_stay_valid_when_put_together(tmp_p
     again = read_events(tmp_path / "again.xml")
     assert again.events["event_id"].tolist() == read.events["event_id"].tolist()
     assert sorted(again.arrivals["pick_id"]) == sorted(read.arrivals["pick_id"])
+
+
+@pytest.mark.parametrize(
+    ("method", "mode"),
+    [
+        ("", None),
+        ("manual", "manual"),
+        ("manual JMA", "manual"),
+        ("automatic JMA", "automatic"),
+        ("kaname-picker-1", "automatic"),
+        ("manual smi:de.gfz/hand", "manual"),
+        ("smi:de.gfz/autoloc", None),
+    ],
+)
+def test_who_judged_survives_quakeml(method, mode, made, tmp_path) -> None:
+    stated = EventSet(made.events.assign(method=method), made.arrivals, made.picks.assign(method=method))
+    path = write_events(stated, tmp_path / "made.xml")
+    (first, *_) = obspy.read_events(str(path))
+    assert first.preferred_origin().evaluation_mode == mode
+    assert {pick.evaluation_mode for pick in first.picks} == {mode}
+    if "smi:" in method:
+        assert str(first.picks[0].method_id) == method.split()[-1]
+    back = read_events(path)
+    assert set(back.events["method"]) == set(back.picks["method"]) == {method}
+
+
+def test_further_columns_survive_quakeml(made, tmp_path) -> None:
+    n = len(made.events)
+    events = made.events.assign(
+        code=["D", *[""] * (n - 1)], second=[7.25, *[np.nan] * (n - 1)], 確度=True, n_try=range(n)
+    )
+    back = read_events(write_events(EventSet(events, made.arrivals, made.picks), tmp_path / "made.xml"))
+    assert not back.failures
+    row = back.events.iloc[0]
+    assert (row["code"], row["second"], row["確度"], row["n_try"]) == ("D", 7.25, True, 0)
+    assert list(back.events["n_try"]) == list(range(n))

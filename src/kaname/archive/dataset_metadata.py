@@ -11,6 +11,7 @@ import pandas as pd
 from kaname.archive.dataset_windows import Onset, Window
 from kaname.core.geo import distance_azimuth
 from kaname.core.time import isoformat, seconds_between
+from kaname.formats.quakeml_identifiers import evaluation_mode
 
 _POLARITY = {"up": "positive", "down": "negative"}
 
@@ -77,7 +78,7 @@ def _onset(onset: Onset, start: np.datetime64, rate: float) -> dict[str, Any]:
     }
     method = row.get("method")
     if isinstance(method, str) and method:
-        found[f"{name}_status"] = "manual" if method == "manual" else "automatic"
+        found[f"{name}_status"] = evaluation_mode(method)
         found[f"{name}_author"] = method
     if row.get("polarity") in _POLARITY:
         found[f"{name}_polarity"] = _POLARITY[row["polarity"]]

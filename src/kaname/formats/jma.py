@@ -45,7 +45,7 @@ MAGNITUDE_TYPES = {
 VELOCITY_MODELS = {"1": "JMA 83A", "2": "JMA LL", "3": "JMA 83A + LL", "4": "JMA 83A + LL (Kurile)"}
 VELOCITY_MODELS |= {"5": "JMA2001", "6": "JMA2001 + LL", "7": "JMA2001A/2020A/2020B/2020C"}
 _QUALITY = {"K": "A", "k": "B", "A": "B", "S": "C", "s": "C", "a": "C", "F": "C", "N": "D"}
-_METHODS = dict.fromkeys("KSks", "manual") | dict.fromkeys("Aa", "JMA automatic")
+_METHODS = dict.fromkeys("KSks", "manual JMA") | dict.fromkeys("Aa", "automatic JMA")
 _CODES = (
     "record_type",
     "magnitude_type_1",
@@ -95,7 +95,7 @@ class JmaRead:
         further = self.hypocentres[~self.hypocentres["adopted"]]
         others = further.groupby("event_id")["record_type"].agg("".join).to_dict()
         events = _bounded(_events(kept, others, self.comments), failures)
-        picks, arrivals, skipped = _onsets(self.readings, set(kept["event_id"]))
+        picks, arrivals, skipped = _onsets(self.readings, dict(zip(kept["event_id"], events["method"])))
         if skipped:
             named = ", ".join(f"{name} ({count})" for name, count in sorted(skipped.items()))
             failures.append(
@@ -321,11 +321,14 @@ def _remark(row: Mapping[str, str], others: str, comments: str) -> str:
     return "; ".join(filter(None, parts))
 
 
-def _onsets(readings: pd.DataFrame, events: set[str]) -> tuple[pd.DataFrame, pd.DataFrame, Counter[str]]:
+def _onsets(
+    readings: pd.DataFrame, methods: Mapping[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame, Counter[str]]:
+    """Return picks, arrivals and the phases left out; who judged the hypocentre judged its readings."""
     rows: list[dict[str, Any]] = []
     skipped: Counter[str] = Counter()
     for number, reading in enumerate(readings.to_dict("records"), start=1):
-        if reading["event_id"] not in events:
+        if reading["event_id"] not in methods:
             continue
         letters, point, rest = reading["station_code"].partition(".")
         network = NETWORKS.get(letters, letters) if point and rest else ""
@@ -349,7 +352,7 @@ def _onsets(readings: pd.DataFrame, events: set[str]) -> tuple[pd.DataFrame, pd.
                     "phase": phase,
                     "time": time,
                     "polarity": motion if which == "1" and phase == "P" else "",
-                    "method": "JMA",
+                    "method": methods[reading["event_id"]] or "JMA",
                 }
             )
     arrivals = [{k: v for k, v in row.items() if k not in ("polarity", "method")} for row in rows]

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from kaname.core.tables import ARRIVALS, EVENTS, PICKS, validate
+from kaname.formats.quakeml_identifiers import evaluation_mode
 from kaname.signal.response import WOOD_ANDERSON_GAIN
 
 _PHASE_HEADER = " STAT SP IPHASW D HRMM SECON CODA AMPLIT PERI AZIMU VELO AIN AR TRES W  DIS CAZ7"
@@ -100,7 +101,7 @@ def _phase(event: Any, arrival: Any, polarity: str, method: str) -> list[str]:
     component = f"{arrival.channel[:1]}{arrival.channel[-1:]}".ljust(2) if arrival.channel else "  "
     clock = f"{hour:2d}{minute:2d}"
     mark = {"up": "C", "down": "D"}.get(polarity, " ")
-    automatic = " " if method == "manual" else "A"
+    automatic = " " if evaluation_mode(method) == "manual" else "A"
     weight = " " if pd.isna(arrival.weight) else f"{round(10 * arrival.weight):2d}"
     onset = (
         f" {station}{component}  {arrival.phase:<4} {automatic}{mark} {clock}{second % 60:6.2f}{'':28}"

@@ -18,7 +18,10 @@ from kaname.formats.quakeml_identifiers import (
     PICK_NOTES,
     UNLOCATED_ARRIVAL_NOTES,
     UNLOCATED_EVENT_NOTES,
+    evaluation_mode,
     to_comments,
+    to_further,
+    to_method,
     to_resource,
 )
 from kaname.signal.response import WOOD_ANDERSON_GAIN
@@ -33,7 +36,7 @@ def to_catalog(events: pd.DataFrame, arrivals: pd.DataFrame, picks: pd.DataFrame
     """Return an ObsPy ``Catalog`` of the events with the picks that are tied to them.
 
     An event without coordinates gets its picks but no origin. Picks of no event are left out, because QuakeML
-    keeps picks inside events.
+    keeps picks inside events. Further columns of the events table stand in comments.
 
     Raises
     ------
@@ -46,20 +49,22 @@ def to_catalog(events: pd.DataFrame, arrivals: pd.DataFrame, picks: pd.DataFrame
     by_event = dict(iter(arrivals.groupby("event_id", sort=False)))
     by_pick = {row.pick_id: row for row in picks.itertuples(index=False)}
     nothing = arrivals.iloc[:0]
+    further = [to_further(row, EVENTS) for row in events.to_dict("records")]
     made = [
-        _event(row, by_event.get(row.event_id, nothing), by_pick) for row in events.itertuples(index=False)
+        _event(row, by_event.get(row.event_id, nothing), by_pick, notes)
+        for row, notes in zip(events.itertuples(index=False), further, strict=True)
     ]
     return Catalog(events=made, resource_id=to_resource("catalogue", "catalogue"))
 
 
-def _event(row: Any, arrivals: pd.DataFrame, picks: dict[str, Any]) -> Any:
+def _event(row: Any, arrivals: pd.DataFrame, picks: dict[str, Any], further: list[Any]) -> Any:
     from obspy.core import event as ev
 
     located = np.isfinite(row.latitude) and np.isfinite(row.longitude)
     origin = _origin(row) if located else None
     event = ev.Event(
         resource_id=to_resource("event", row.event_id),
-        comments=to_comments(row, EVENT_NOTES if located else UNLOCATED_EVENT_NOTES),
+        comments=to_comments(row, EVENT_NOTES if located else UNLOCATED_EVENT_NOTES) + further,
         creation_info=ev.CreationInfo(agency_id="kaname"),
     )
     for arrival in arrivals.itertuples(index=False):
@@ -81,7 +86,7 @@ def _event(row: Any, arrivals: pd.DataFrame, picks: dict[str, Any]) -> Any:
             magnitude_type=row.magnitude_type or None,
             station_count=row.n_magnitude or None,
             origin_id=origin.resource_id if origin is not None else None,
-            evaluation_mode=_mode(row.method),
+            evaluation_mode=evaluation_mode(row.method),
             station_magnitude_contributions=[
                 ev.StationMagnitudeContribution(station_magnitude_id=s.resource_id)
                 for s in event.station_magnitudes
@@ -134,9 +139,9 @@ def _origin(row: Any) -> Any:
             azimuthal_gap=_known(row.azimuthal_gap_deg),
             minimum_distance=_known(row.nearest_station_km / KM_PER_DEGREE),
         ),
-        method_id=to_resource("method", row.method) if row.method else None,
+        method_id=to_method(row.method) if row.method else None,
         earth_model_id=to_resource("velocity-model", row.velocity_model) if row.velocity_model else None,
-        evaluation_mode=_mode(row.method),
+        evaluation_mode=evaluation_mode(row.method),
     )
 
 
@@ -153,8 +158,8 @@ def _pick(arrival: Any, pick: Any) -> Any:
     if pick is not None:
         made.polarity = {"up": "positive", "down": "negative"}.get(pick.polarity)
         made.comments = to_comments(pick, PICK_NOTES)
-        made.method_id = to_resource("method", pick.method) if pick.method else None
-        made.evaluation_mode = _mode(pick.method)
+        made.method_id = to_method(pick.method) if pick.method else None
+        made.evaluation_mode = evaluation_mode(pick.method)
     return made
 
 
@@ -199,12 +204,6 @@ def _add_station_magnitude(event: Any, arrival: Any, row: Any, origin: Any) -> N
                 waveform_id=_waveform_id(arrival),
             )
         )
-
-
-def _mode(method: str) -> str | None:
-    if not method:
-        return None
-    return "manual" if method == "manual" else "automatic"
 
 
 def _waveform_id(row: Any) -> Any:

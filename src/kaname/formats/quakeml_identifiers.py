@@ -7,10 +7,13 @@ What QuakeML has no place for stands in comments ``name: value``.
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from kaname.core.tables import ARRIVALS, EVENTS, PICKS, Schema
@@ -21,7 +24,9 @@ UNLOCATED_EVENT_NOTES = (EVENTS, (*EVENT_NOTES[1], "n_station", "method", "veloc
 UNLOCATED_ARRIVAL_NOTES = (ARRIVALS, ("station_magnitude",))
 """QuakeML keeps these with a hypocentre; without one they stand in comments of the event and of its picks."""
 _OWN = "smi:local/kaname/"
-_NOTE = "note"
+_NOTE, _FURTHER = "note", "further"
+Mode = Literal["manual", "automatic"]
+_MODES: tuple[Mode, ...] = ("manual", "automatic")
 _QUAKEML = r"(smi|quakeml):\w[\w.\-*()~']{2,}/[\w.\-*()~'][\w.\-*()+?~'=,;#/&]*"
 _NAMED = frozenset({"event", "pick", "method", "velocity-model"})
 _RANDOM = r"smi:local/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -50,6 +55,69 @@ def from_resource(resource: Any, made_up: str = "") -> str:
     return made_up if made_up and (not text or re.fullmatch(_RANDOM, text)) else text
 
 
+def to_method(method: str) -> Any:
+    """Return the ObsPy ``ResourceIdentifier`` of a method, of another agency's without the mode before it."""
+    mode, _, name = method.partition(" ")
+    return to_resource("method", name if mode in _MODES and re.fullmatch(_QUAKEML, name) else method)
+
+
+def from_method(resource: Any, mode: str | None) -> str:
+    """Return the method of a pick or an origin; before one of another agency stands its evaluation mode."""
+    text = "" if resource is None else str(resource.id)
+    own = from_resource(resource)
+    return own if text.startswith(_OWN) else " ".join(filter(None, (mode, own)))
+
+
+def evaluation_mode(method: str) -> Mode | None:
+    """Return who judged: a method says so by its first word, and other than by machine only if it says so.
+
+    ``None`` where there is no method, or one of another agency that leaves it open.
+    """
+    first = next((mode for mode in _MODES if method.split(" ")[0] == mode), None)
+    if first or not method or re.fullmatch(_QUAKEML, method):
+        return first
+    return "automatic"
+
+
+def to_further(row: Mapping[str, Any], schema: Schema) -> list[Any]:
+    """Return ObsPy comments with the columns that the schema has not, each value as JSON.
+
+    Text, numbers and truth values are kept; missing and empty ones are left out.
+    """
+    from obspy.core.event import Comment
+
+    owner = "/".join(row[name] for name in schema.key)
+    plain = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in row.items()
+        if name not in schema.names
+    }
+    return [
+        Comment(
+            text=f"{name}: {json.dumps(value, ensure_ascii=False)}",
+            resource_id=to_resource(_FURTHER, f"{schema.name}/{owner}/{name}"),
+        )
+        for name, value in plain.items()
+        if isinstance(value, (str, bool, int, float)) and value != "" and _finite(value)
+    ]
+
+
+def from_further(comments: Iterable[Any], schema: Schema) -> dict[str, Any]:
+    """Return the columns beyond the schema that `to_further` wrote; damaged ones are left out."""
+    found: dict[str, Any] = {}
+    for comment in comments:
+        name, _, value = (comment.text or "").partition(": ")
+        if name in schema.names or not str(comment.resource_id).startswith(f"{_OWN}{_FURTHER}/"):
+            continue
+        try:
+            decoded = json.loads(value)
+        except ValueError:
+            continue
+        if isinstance(decoded, (str, bool, int, float)):
+            found[name] = decoded
+    return found
+
+
 def to_comments(row: Any, notes: tuple[Schema, tuple[str, ...]]) -> list[Any]:
     """Return ObsPy comments with the named values of a row, the unknown ones left out."""
     from obspy.core.event import Comment
@@ -74,3 +142,7 @@ def from_comments(comments: Iterable[Any], notes: tuple[Schema, tuple[str, ...]]
         if name in names and str(comment.resource_id).startswith(f"{_OWN}{_NOTE}/"):
             found[name] = convert[schema[name].dtype](value)
     return found
+
+
+def _finite(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)

@@ -17,6 +17,8 @@ from kaname.formats.quakeml_identifiers import (
     UNLOCATED_ARRIVAL_NOTES,
     UNLOCATED_EVENT_NOTES,
     from_comments,
+    from_further,
+    from_method,
     from_resource,
 )
 
@@ -65,6 +67,7 @@ def from_catalog(catalog: Any, *, name: str | None = None) -> EventSet:
         stated = from_comments(event.comments, UNLOCATED_EVENT_NOTES)
         row = _read_origin(event, origin) if origin is not None else _unlocated(own_picks)
         remarks = [text for text in (stated.pop("remark", ""), row.pop("remark", "")) if text]
+        row = {**from_further(event.comments, EVENTS), **row}
         row |= {"event_id": event_id, "remark": "; ".join(remarks), **_read_magnitude(event), **stated}
         counted = [a for a in own_arrivals if a.get("weight") != 0]
         row.setdefault("n_p", sum(a["phase"] == "P" for a in counted) if origin is not None else 0)
@@ -106,7 +109,7 @@ def _read_picks(event: Any, made_up: str) -> tuple[dict[str, dict[str, Any]], se
             "time": as_time(pick.time),
             "time_uncertainty_s": _error(pick.time_errors),
             "polarity": polarity,
-            "method": from_resource(pick.method_id) or (pick.evaluation_mode or ""),
+            "method": from_method(pick.method_id, pick.evaluation_mode),
             **from_comments(pick.comments, PICK_NOTES),
         }
     return rows, skipped
@@ -178,7 +181,7 @@ def _read_origin(event: Any, origin: Any) -> dict[str, Any]:
         "longitude": origin.longitude,
         "depth_km": _float(origin.depth) / 1000.0,
         "depth_uncertainty_km": _error(origin.depth_errors) / 1000.0,
-        "method": from_resource(origin.method_id) or (origin.evaluation_mode or ""),
+        "method": from_method(origin.method_id, origin.evaluation_mode),
         "velocity_model": from_resource(origin.earth_model_id),
     }
     if quality is not None:
