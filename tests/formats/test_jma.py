@@ -7,18 +7,20 @@ import gzip
 import io
 import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from obspy import read_events as obspy_events
 
 from kaname.core.errors import FormatError, InputError
-from kaname.core.tables import EVENTS, table
+from kaname.core.tables import ARRIVALS, EVENTS, PICKS, table
 from kaname.formats.catalogs import read_events, write_events
-from kaname.formats.jma import holds_jma, is_jma, read_jma, write_jma
+from kaname.formats.eventset import EventSet
+from kaname.formats.jma import holds_jma, is_jma, read_jma, write_jma, write_jma_arrivals
 from kaname.formats.jma_records import decode_hypocentres, decode_readings, encode_hypocentre
 
 NEAR = np.array(["2016-04-15T16:25:05"], "datetime64[ns]")
@@ -261,13 +263,77 @@ class TestFiles:
             assert holds_jma(path)
             assert len(read_events(path).events) == 1
 
+    def test_arrivals_go_through_quakeml_and_back(self, put, tmp_path) -> None:
+        lines = [
+            _record(),
+            _reading(c80="D"),
+            _reading(c2="V.ASOB", c22="5958", c24="5800", c32="00", c34="0290"),
+            _reading(c2="AGUNI ", c14="17", c16="S   ", c20="0100", c24="0055", c28=" " * 10),
+            b"E".ljust(96),
+        ]
+        content = b"\n".join(lines) + b"\n"
+        read = read_events(put(content, "d201604"))
+        write_events(read, tmp_path / "events.xml")
+        path = write_events(read_events(tmp_path / "events.xml"), tmp_path / "again.deck")
+        # The station number and the seismometer have no place in QuakeML.
+        expected = content.replace(b"2222 h", b" " * 6)
+        assert sorted(path.read_bytes().splitlines()) == sorted(expected.splitlines())
+        again = read_events(path)
+        assert not again.failures
+        for name in ("network", "station", "phase", "time", "polarity", "method"):
+            pd.testing.assert_series_equal(again.picks[name], read.picks[name])
+
+    def test_arrivals_that_have_no_room(self) -> None:
+        row = {"event_id": "e", "time": NEAR[0], "latitude": 32.0, "longitude": 130.0}
+        onset = {"event_id": "e", "pick_id": "p", "phase": "P", "time": NEAR[0]}
+        for station, time in (("LONGER", NEAR[0]), ("ASO", np.datetime64("1923-09-01", "ns"))):
+            arrivals = table([{**onset, "network": "XX", "station": station, "time": time}], ARRIVALS)
+            with pytest.raises(InputError, match=f"event e, XX.{station}: .* has no room in"):
+                write_jma_arrivals(EventSet(table([row], EVENTS), arrivals))
+
+    def test_matched_filter_records_are_kept_as_they_stand(self, put) -> None:
+        lines = [_record(c60="M"), b"j" + _record()[1:], b"WN.MSIH".ljust(96), b"E".ljust(96)]
+        read = read_jma(put(b"\n".join(lines) + b"\n"))
+        assert len(read.hypocentres) == 1
+        assert list(read.unread["line"]) == [lines[1].decode(), lines[2].decode()]
+        assert set(read.unread["event_id"]) == set(read.hypocentres["event_id"])
+        assert len(read.failures) == 2
+
+    @settings(max_examples=30, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["BO.AAKH", ".AGUNI", "V.ASOB"]),
+                st.sampled_from("PS"),
+                st.integers(0, 10**6),
+                st.sampled_from(["", "up", "down"]),
+            ),
+            max_size=8,
+            unique_by=lambda row: row[:2],
+        )
+    )
+    def test_any_arrivals_come_back(self, onsets) -> None:
+        row = {"event_id": "e", "time": NEAR[0], "latitude": 32.0, "longitude": 130.0}
+        picks = [
+            {"pick_id": f"{n}", "network": code.split(".")[0], "station": code.split(".")[1], "phase": phase,
+             "time": NEAR[0] + np.timedelta64(10 * cs, "ms"), "polarity": motion if phase == "P" else ""}
+            for n, (code, phase, cs, motion) in enumerate(onsets)
+        ]  # fmt: skip
+        arrivals = [{"event_id": "e", **{k: v for k, v in p.items() if k != "polarity"}} for p in picks]
+        made = EventSet(table([row], EVENTS), table(arrivals, ARRIVALS), table(picks, PICKS))
+        with TemporaryDirectory() as folder:
+            back = read_events(write_events(made, Path(folder) / "d.deck"))
+        names = ["network", "station", "phase", "time", "polarity"]
+        before, after = (t.picks[names].sort_values(names, ignore_index=True) for t in (made, back))
+        pd.testing.assert_frame_equal(before, after)
+
     def test_other_records_short_lines_and_bad_hypocentres_are_told(self, put) -> None:
         lines = [_record()[:90], _record(), b"W" + b" " * 95, _record(c6="13")]
         read = read_events(put(b"\n".join(lines) + b"\n"))
         messages = " / ".join(f["message"] for f in read.failures)
         assert len(read.events) == 1
         assert "1 hypocentre records have not 96 columns" in messages
-        assert "1 records of type 'W' are not read" in messages
+        assert "1 matched-filter readings (W) are only in `unread`" in messages
         assert "left out: no time or no epicentre" in messages
 
     def test_values_beyond_all_bounds_are_told(self, put) -> None:

@@ -18,7 +18,7 @@ from kaname.formats import nordic
 from kaname.formats.eventset import EventSet, failure
 from kaname.formats.fnet import holds_fnet, read_fnet
 from kaname.formats.foreign import foreign, plugin, recognise
-from kaname.formats.jma import holds_jma, read_jma, write_jma
+from kaname.formats.jma import holds_jma, read_jma, write_jma, write_jma_arrivals
 from kaname.formats.nonlinloc import read_nonlinloc
 from kaname.formats.quakeml import to_catalog
 from kaname.formats.quakeml_reading import from_catalog
@@ -106,8 +106,8 @@ def write_events(read: EventSet, path: str | PathLike[str]) -> Path:
     """Write a catalogue in the format of the file's ending, in one atomic rename.
 
     ``.xml`` and ``.quakeml`` give QuakeML 1.2, ``.csv`` the events table with the unit in the column names,
-    ``.nordic``, ``.out`` and ``.S201309`` (any S and six digits) Nordic as SEISAN reads it, and ``.jma``
-    JMA's 96-byte hypocentre records.
+    ``.nordic``, ``.out`` and ``.S201309`` (any S and six digits) Nordic as SEISAN reads it, ``.jma`` JMA's
+    96-byte hypocentre records, and ``.deck`` these with JMA's arrival time records.
 
     Raises
     ------
@@ -130,6 +130,10 @@ def write_events(read: EventSet, path: str | PathLike[str]) -> Path:
             partial.write_text(nordic.write(read.events, read.arrivals, read.picks), encoding="ascii")
         elif ending == ".jma":
             partial.write_bytes(write_jma(read.events))
+        elif ending == ".deck":
+            partial.write_bytes(write_jma_arrivals(read))
         else:
-            raise InputError(f"{target} names no catalogue format; expected .xml, .csv, .nordic or .jma")
+            raise InputError(
+                f"{target} names no catalogue format; expected .xml, .csv, .nordic, .jma or .deck"
+            )
     return target

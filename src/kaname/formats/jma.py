@@ -1,4 +1,4 @@
-"""JMA's Seismological Bulletin: hypocentre files and arrival time files, in and (hypocentres) out.
+"""JMA's Seismological Bulletin: hypocentre files and arrival time files, in and out.
 
 A hypocentre file is a list of 96-byte hypocentre records, each an event. In an arrival time file an event is
 one or more hypocentre records (the first is the one adopted), comments ``C``, readings ``_``, an end ``E``.
@@ -27,6 +27,7 @@ from kaname.formats.jma_records import (
     decode_hypocentres,
     decode_readings,
     encode_hypocentre,
+    encode_reading,
 )
 from kaname.formats.win_channels import NETWORKS
 
@@ -65,6 +66,7 @@ _CODES = (
 )
 """What the events table has no column for and gets as further ones."""
 _END, _COMMENT, _READING = b"E", b"C", b"_"
+_KEPT = {b"W": "matched-filter readings", b"j": "template hypocentres"}
 _PHASES = {f"{onset}{phase}": phase for onset in ("", "E", "I") for phase in "PS"}
 _UP_DOWN = {"U": "up", "D": "down"}
 _PEEK_MEMBERS = 8
@@ -81,6 +83,8 @@ class JmaRead:
     """One row per reading, ``event_id`` before its columns; amplitudes and flags as they stand there."""
     comments: dict[str, str]
     """Comment lines by ``event_id``."""
+    unread: pd.DataFrame
+    """Matched-filter readings ``W`` and template hypocentres ``j``: ``event_id``, ``line`` as it stands."""
     failures: list[dict[str, Any]] = field(default_factory=list)
     """Rows of `kaname.core.tables.FAILURES`."""
 
@@ -168,11 +172,12 @@ def read_jma(path: str | Path) -> JmaRead:
         where = " ".join(readings[["event_id", "station_code"]].iloc[index])
         failures.append(failure(where, "FormatError", sentence))
     comments = {str(names[event]): "; ".join(texts) for event, texts in lines.comments.items()}
-    return JmaRead(hypocentres, readings, comments, failures)
+    unread = pd.DataFrame([(names[event], line) for event, line in lines.kept], columns=["event_id", "line"])
+    return JmaRead(hypocentres, readings, comments, unread, failures)
 
 
 def write_jma(events: pd.DataFrame) -> bytes:
-    """Return events as hypocentre records, one per line.
+    """Return events as a hypocentre file: one record per line.
 
     Columns that `JmaRead.hypocentres` has and the ``events`` schema has not (codes, region, second magnitude)
     are written where they are present; otherwise the record type is ``J`` and the determination flag blank.
@@ -186,9 +191,65 @@ def write_jma(events: pd.DataFrame) -> bytes:
     InputError
         When an event has no epicentre or a value has no room in the record; the message names the event.
     """
+    lines = _hypocentres(validate(events, EVENTS))
+    return "".join(line + "\n" for line in lines).encode("ascii", "replace")
+
+
+def write_jma_arrivals(read: EventSet) -> bytes:
+    """Return events with their arrivals as an arrival time file: hypocentre, readings and end of each event.
+
+    P and S of one station share a record when S comes within the hour. Station codes have six columns:
+    network and station with a point between them (``N.AAKH`` is ``BO.AAKH``), or the station alone where
+    there is no network. Only the vertical motion of P is stated besides the times, to 0.01 s.
+
+    Raises
+    ------
+    SchemaError
+        When a table breaks its schema.
+    InputError
+        As `write_jma`, and when a station code has no room or a year is not from 1950 to 2049.
+    """
+    events, arrivals = validate(read.events, EVENTS), validate(read.arrivals, ARRIVALS)
+    motions = dict(zip(read.picks["pick_id"], read.picks["polarity"])) if len(read.picks) else {}
+    by_event = dict(iter(arrivals.sort_values("time").groupby("event_id", sort=False)))
+    lines = []
+    for event_id, line in zip(events["event_id"], _hypocentres(events), strict=True):
+        lines.append(line)
+        rows = by_event[event_id].to_dict("records") if event_id in by_event else []
+        for reading in _readings(rows, motions):
+            try:
+                lines.append(encode_reading(reading))
+            except InputError as error:
+                raise InputError(f"event {event_id}, {reading['station_code']}: {error}") from error
+        lines.append("E".ljust(RECORD_BYTES))
+    return "".join(line + "\n" for line in lines).encode("ascii", "replace")
+
+
+def _readings(arrivals: list[dict[str, Any]], motions: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the readings of an event in order of time; S goes with the last P of its station."""
+    letters = {code: letter for letter, code in NETWORKS.items()}
+    up_down = {motion: letter for letter, motion in _UP_DOWN.items()}
+    readings: list[dict[str, Any]] = []
+    waiting: dict[str, dict[str, Any]] = {}
+    for row in arrivals:
+        network = letters.get(row["network"], row["network"])
+        code = f"{network}.{row['station']}" if network else row["station"]
+        first = waiting.pop(code, None) if row["phase"] == "S" else None
+        if first is not None and row["time"] - first["time_1"] < pd.Timedelta("59min"):
+            first |= {"phase_2": "S", "time_2": row["time"]}
+            continue
+        reading = {"station_code": code, "phase_1": row["phase"], "time_1": row["time"]}
+        if row["phase"] == "P":
+            reading["vertical_motion"] = up_down.get(motions.get(row["pick_id"], ""), "")
+            waiting[code] = reading
+        readings.append(reading)
+    return readings
+
+
+def _hypocentres(events: pd.DataFrame) -> list[str]:
     letters = {name: letter for letter, name in MAGNITUDE_TYPES.items()}
     out = []
-    for row in validate(events, EVENTS).to_dict("records"):
+    for row in events.to_dict("records"):
         kilometres = KM_PER_MINUTE * np.array([1.0, np.cos(np.radians(row["latitude"]))])
         record = {
             "record_type": "J",
@@ -204,7 +265,7 @@ def write_jma(events: pd.DataFrame) -> bytes:
             out.append(encode_hypocentre(record))
         except InputError as error:
             raise InputError(f"event {row['event_id']}: {error}") from error
-    return "".join(line + "\n" for line in out).encode("ascii", "replace")
+    return out
 
 
 class _Lines:
@@ -216,6 +277,7 @@ class _Lines:
         self.readings: list[bytes] = []
         self.reading_events: list[int] = []
         self.comments: dict[int, list[str]] = {}
+        self.kept: list[tuple[int, str]] = []
         self.n_event = 0
 
     def take(self, content: bytes, where: str, failures: list[dict[str, Any]]) -> None:
@@ -223,6 +285,7 @@ class _Lines:
         lines = [line.rstrip(b"\r") for line in content.split(b"\n")]
         grouped = any(line[:1] == _END for line in lines)
         unknown: Counter[str] = Counter()
+        kept: Counter[bytes] = Counter()
         short, inside = 0, False
         for line in lines:
             kind = line[:1]
@@ -245,13 +308,19 @@ class _Lines:
             elif inside and kind == _READING:
                 self.readings.append(line)
                 self.reading_events.append(self.n_event - 1)
+            elif inside and kind in _KEPT:
+                self.kept.append((self.n_event - 1, line.decode("ascii", "replace")))
+                kept[kind] += 1
             else:
                 unknown[kind.decode("ascii", "replace")] += 1
         if short:
             message = f"{short} hypocentre records have not {RECORD_BYTES} columns and are left out"
             failures.append(failure(where, "FormatError", message))
+        for letter, count in sorted(kept.items()):
+            message = f"{count} {_KEPT[letter]} ({letter.decode()}) are only in `unread`, as they stand"
+            failures.append(failure(where, "FormatError", message))
         for kind_name, count in sorted(unknown.items()):
-            message = f"{count} records of type {kind_name!r} are not read (known: J U I C _ E)"
+            message = f"{count} records of type {kind_name!r} are not read (known: J U I C _ W j E)"
             failures.append(failure(where, "FormatError", message))
 
 

@@ -9,7 +9,7 @@ number shifted to the right. Times are Japan Standard Time; here they are UTC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -226,15 +226,8 @@ def encode_hypocentre(row: Mapping[str, Any]) -> str:
     time = row["time"]
     if np.isnat(np.datetime64(time)) or not np.isfinite([row["latitude"], row["longitude"]]).all():
         raise InputError("a hypocentre record needs a time, a latitude and a longitude")
-    hundredths = round(int(np.datetime64(time, "ns").astype(np.int64)) / 1e7)
-    local = datetime(1970, 1, 1) + timedelta(milliseconds=10 * hundredths) + _JST
-    columns = [" "] * RECORD_BYTES
-
-    def put(first: int, last: int, text: str, name: str) -> None:
-        if len(text) > last - first + 1:
-            raise InputError(f"{name} {text.strip()!r} has no room in columns {first}-{last}")
-        columns[first - 1 : last] = text.ljust(last - first + 1)
-
+    local = _local(time)
+    columns, put = _columns()
     for name, (first, last) in _TEXT.items():
         text = row.get(name, "")
         text = text if isinstance(text, str) else ""  # NaN, where tables of several sources were joined
@@ -257,6 +250,55 @@ def encode_hypocentre(row: Mapping[str, Any]) -> str:
     if row.get("n_station"):
         put(93, 95, f"{row['n_station']:3d}", "n_station")
     return "".join(columns)
+
+
+def encode_reading(row: Mapping[str, Any]) -> str:
+    """Return the reading record of values as `decode_readings` gives them; what is missing there stays blank.
+
+    Raises
+    ------
+    InputError
+        When there is no station code or first phase, a text has no room in its columns, the second phase is
+        not within the hour after the first, or the year is not from 1950 to 2049.
+    """
+    if not row["station_code"] or not row["phase_1"]:
+        raise InputError("a reading record needs a station code and a first phase")
+    one = _local(row["time_1"])
+    if not 1950 <= one.year < 2050:
+        raise InputError(f"the year {one.year} has no room in two digits, which stand for 1950 to 2049")
+    columns, put = _columns()
+    for name, (first, last) in _READING_TEXT.items():
+        if name not in ("first_motion", "vertical_motion"):
+            put(first, last, str(row.get(name, "")), name)
+    put(1, 1, "_", "record_type")
+    put(14, 15, f"{one:%d}", "day")
+    put(20, 27, f"{one:%H%M%S}{one.microsecond // 10000:02d}", "time_1")
+    put(80, 80, str(row.get("vertical_motion", "")), "vertical_motion")
+    put(88, 91, f"{one:%y%m}", "year and month")
+    if row.get("phase_2"):
+        two = _local(row["time_2"])
+        if not timedelta(0) <= two - one < timedelta(hours=1):
+            raise InputError(f"{row['phase_2']} is not within the hour after {row['phase_1']}")
+        put(32, 37, f"{two:%M%S}{two.microsecond // 10000:02d}", "time_2")
+    return "".join(columns)
+
+
+def _local(time: Any) -> datetime:
+    """Return the time in Japan, rounded to the hundredth of a second."""
+    hundredths = round(int(np.datetime64(time, "ns").astype(np.int64)) / 1e7)
+    return datetime(1970, 1, 1) + timedelta(milliseconds=10 * hundredths) + _JST
+
+
+def _columns() -> tuple[list[str], Callable[[int, int, str, str], None]]:
+    """Return a blank record and what puts text into it."""
+    columns = [" "] * RECORD_BYTES
+
+    def put(first: int, last: int, text: str, name: str) -> None:
+        if len(text) > last - first + 1:
+            raise InputError(f"{name} {text.strip()!r} has no room in columns {first}-{last}")
+        columns[first - 1 : last] = text.ljust(last - first + 1)
+
+    return columns, put
 
 
 def _magnitude_code(value: float) -> str:
