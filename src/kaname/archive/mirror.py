@@ -6,8 +6,9 @@ import hashlib
 import os
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from io import FileIO
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 
 from kaname.archive.access import ACCESS_NAME
 from kaname.archive.index import Stamp
-from kaname.archive.inventory import WORKERS, Hashes, Read, holding, key_path, take
+from kaname.archive.inventory import Hashes, Read, holding, key_path, take
 from kaname.archive.manifest import STATE, Entry, Manifest
 from kaname.archive.refresh import Progress, silent
 from kaname.archive.signing import Signer, key_text
@@ -29,6 +30,8 @@ ASIDE = "aside"
 _PARTS = "parts"
 _TRIES = 5
 _BATCH_FILES = 64
+_WRITERS = max(6, os.cpu_count() or 1)
+"""Files under way at a time: while one waits for the disk, others are read and hashed."""
 _RESERVE_BYTES = 64 << 20
 
 
@@ -178,24 +181,41 @@ class _Copy:
         here = {entry.path: entry for entry in found.entries}
         missing = [entry for entry in entries if here.get(entry.path) != entry]
         self._check_space(missing)
-        with ThreadPoolExecutor(WORKERS) as pool, progress("mirror", len(missing)) as advance:
-            for low in range(0, len(missing), _BATCH_FILES):
-                batch = missing[low : low + _BATCH_FILES]
-                results = list(pool.map(self._bring_one, batch))
-                brought = [result for result in results if not isinstance(result, KanameError)]
-                hashes.put(read for read, _ in brought)
-                self.report.n_fetched += len(brought)
-                self.report.n_byte += sum(n_byte for _, n_byte in brought)
-                for entry, result in zip(batch, results):
-                    if isinstance(result, KanameError):
-                        self.report.n_refused += isinstance(result, RefusedError)
-                        self.report.fail(entry.path, result)
-                broken = next((r for r in results if isinstance(r, LineError)), None)
-                if broken is not None:
-                    raise StorageError(
-                        f"the line to the source broke: {broken}; what is here stays, run again"
-                    )
-                advance(len(batch))
+        waiting: deque[tuple[Entry, Future[tuple[Read, int] | KanameError]]] = deque()
+        with ThreadPoolExecutor(_WRITERS) as pool, progress("mirror", len(missing)) as advance:
+            try:
+                for entry in missing:
+                    waiting.append((entry, pool.submit(self._bring_one, entry)))
+                    if len(waiting) == 2 * _BATCH_FILES:
+                        self._settle([waiting.popleft() for _ in range(_BATCH_FILES)], hashes, advance)
+                self._settle(list(waiting), hashes, advance)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _settle(
+        self,
+        batch: list[tuple[Entry, Future[tuple[Read, int] | KanameError]]],
+        hashes: Hashes,
+        advance: Callable[[int], None],
+    ) -> None:
+        """Wait for files that are under way and note how it went."""
+        read: list[Read] = []
+        broken: LineError | None = None
+        for entry, future in batch:
+            result = future.result()
+            if isinstance(result, KanameError):
+                self.report.n_refused += isinstance(result, RefusedError)
+                self.report.fail(entry.path, result)
+                broken = result if isinstance(result, LineError) else broken
+            else:
+                read.append(result[0])
+                self.report.n_fetched += 1
+                self.report.n_byte += result[1]
+        hashes.put(read)
+        if broken is not None:
+            raise StorageError(f"the line to the source broke: {broken}; what is here stays, run again")
+        advance(len(batch))
 
     def _check_space(self, missing: list[Entry]) -> None:
         wanted = sum(entry.size for entry in missing)
