@@ -15,7 +15,7 @@ from kaname.core.geo import distance_azimuth
 from kaname.core.tables import Column, Schema, table
 
 Part = Literal["train", "validation", "test"]
-SplitBy = Literal["event", "station", "time", "day"]
+SplitBy = Literal["event", "station", "time", "day", "block"]
 
 TEST_SHARE = 0.3
 VALIDATION_SHARE = 0.1
@@ -23,6 +23,8 @@ SAME_EVENT_S = 120.0
 """Records that begin so close to one another may be of one earthquake."""
 SAME_SITE_KM = 1.0
 """Sensors closer than this record the same ground, whatever their codes (borehole and surface)."""
+BLOCK_DEGREE = 0.5
+"""Side of a spatial block: residuals of stations further apart than this know little of one another."""
 
 LEAKS = Schema(
     "leaks",
@@ -149,6 +151,74 @@ def split_by_station(
     return [part_of(site[name]) for name in stations]
 
 
+def split_by_block(
+    latitude: ArrayLike, longitude: ArrayLike, *, size_degree: float = BLOCK_DEGREE
+) -> list[Part]:
+    """Return the part each record belongs to; whole spatial blocks are held out; arguments as `blocks`."""
+    keys = blocks(latitude, longitude, size_degree=size_degree)
+    parts = {key: part_of(f"block {key}") for key in np.unique(keys)}
+    return [parts[key] for key in keys]
+
+
+def blocks(
+    latitude: ArrayLike, longitude: ArrayLike, *, size_degree: float = BLOCK_DEGREE
+) -> NDArray[np.str_]:
+    """Return the spatial block each place lies in, such as ``35/139.5``: its south-western corner.
+
+    Parameters
+    ----------
+    latitude, longitude
+        Shape (n,) [degrees]; longitudes of 181 and -179 are one.
+    size_degree
+        Side of a block [degrees].
+
+    Raises
+    ------
+    InputError
+        When shapes differ, a place is missing, or the side is not between 0 and 90 degrees.
+    """
+    lat, lon = np.asarray(latitude, float), np.asarray(longitude, float)
+    if lat.ndim != 1 or lat.shape != lon.shape:
+        raise InputError(f"latitudes of shape {lat.shape} and longitudes of {lon.shape}; expected as many")
+    if not (np.isfinite(lat).all() and np.isfinite(lon).all()):
+        raise InputError("a place without coordinates lies in no block; give all of them, or leave it out")
+    if not 0 < size_degree <= 90:
+        raise InputError(f"the side of a block must lie between 0 and 90 degrees, found {size_degree}")
+    south = np.floor(lat / size_degree) * size_degree
+    west = np.floor(((lon + 180) % 360 - 180) / size_degree) * size_degree
+    return np.array([f"{a:.6g}/{b:.6g}" for a, b in zip(south, west, strict=True)], dtype=np.str_)
+
+
+def folds(keys: ArrayLike, *, n_fold: int = 5, seed: int = 0) -> NDArray[np.intp]:
+    """Return the fold, 0 to ``n_fold`` - 1, of each record; records of one key are in one fold.
+
+    Keys go, from the one with most records to the one with fewest, to the fold that has fewest so far; the
+    seed settles the order of keys with as many.
+
+    Parameters
+    ----------
+    keys
+        What is to be kept together (event, site, block), shape (n,).
+    n_fold, seed
+        See above.
+
+    Raises
+    ------
+    InputError
+        When there are fewer keys than folds, or fewer than two folds.
+    """
+    names, which, count = np.unique(np.asarray(keys), return_inverse=True, return_counts=True)
+    if not 2 <= n_fold <= len(names):
+        raise InputError(f"{n_fold} folds asked of {len(names)} groups; expected 2 to {len(names)}")
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    fold = np.zeros(len(names), np.intp)
+    size = np.zeros(n_fold)
+    for i in shuffled[np.argsort(-count[shuffled], kind="stable")]:
+        fold[i] = size.argmin()
+        size[fold[i]] += count[i]
+    return fold[which]
+
+
 def part_of(key: str, *, share: float = TEST_SHARE) -> Part:
     """Return the part a key belongs to, by its SHA-256: ``share`` of them test, one in ten validation."""
     draw = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
@@ -165,7 +235,7 @@ def audit(records: pd.DataFrame, by: SplitBy) -> pd.DataFrame:
     records
         A row per record: ``part``, ``event`` (empty: none), ``time`` (of the event, or of the record where
         there is none), ``station``, ``start`` and ``end`` of the samples, and ``digest`` (of the samples;
-        records with the same have the same samples).
+        records with the same have the same samples); with ``block`` (spatial), these too.
     by
         What the split promises to keep apart. Parts of a split by station share events, and the other way
         round; that is reported, not forbidden. Samples are never to be shared.
@@ -187,6 +257,10 @@ def audit(records: pd.DataFrame, by: SplitBy) -> pd.DataFrame:
         _shared(records, "digest", "the same samples, copied", forbidden=True),
         _order(records, forbidden=by == "time"),
     ]
+    if "block" in records:
+        rows.append(_shared(records, "block", "the same spatial block", forbidden=by == "block"))
+    elif by == "block":
+        raise InputError("a split by block needs a column block; see kaname.evaluate.splits.blocks")
     return table(rows, LEAKS)
 
 
