@@ -7,12 +7,11 @@ import gzip
 import io
 import zipfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from obspy import read_events as obspy_events
 
@@ -299,33 +298,28 @@ class TestFiles:
         assert set(read.unread["event_id"]) == set(read.hypocentres["event_id"])
         assert len(read.failures) == 2
 
-    @settings(max_examples=30, deadline=None)
-    @given(
-        st.lists(
-            st.tuples(
-                st.sampled_from(["BO.AAKH", ".AGUNI", "V.ASOB"]),
-                st.sampled_from("PS"),
-                st.integers(0, 10**6),
-                st.sampled_from(["", "up", "down"]),
-            ),
-            max_size=8,
-            unique_by=lambda row: row[:2],
-        )
-    )
-    def test_any_arrivals_come_back(self, onsets) -> None:
-        row = {"event_id": "e", "time": NEAR[0], "latitude": 32.0, "longitude": 130.0}
-        picks = [
-            {"pick_id": f"{n}", "network": code.split(".")[0], "station": code.split(".")[1], "phase": phase,
-             "time": NEAR[0] + np.timedelta64(10 * cs, "ms"), "polarity": motion if phase == "P" else ""}
-            for n, (code, phase, cs, motion) in enumerate(onsets)
-        ]  # fmt: skip
-        arrivals = [{"event_id": "e", **{k: v for k, v in p.items() if k != "polarity"}} for p in picks]
-        made = EventSet(table([row], EVENTS), table(arrivals, ARRIVALS), table(picks, PICKS))
-        with TemporaryDirectory() as folder:
-            back = read_events(write_events(made, Path(folder) / "d.deck"))
-        names = ["network", "station", "phase", "time", "polarity"]
+    def test_many_arrivals_come_back(self, tmp_path) -> None:
+        rng = np.random.default_rng(4)
+        origins = [NEAR[0] + np.timedelta64(k, "D") for k in range(20)]
+        where = {"latitude": 32.0, "longitude": 130.0}
+        rows = [{"event_id": str(k), "time": origin, **where} for k, origin in enumerate(origins)]
+        picks, ties = [], {}
+        for event, origin in enumerate(origins):
+            for code in ("BO.AAKH", ".AGUNI", "V.ASOB", "BO.AASH"):
+                for phase in rng.permutation(["P", "S"])[: rng.integers(3)]:
+                    network, _, station = code.partition(".")
+                    time = origin + np.timedelta64(10 * int(rng.integers(10**6)), "ms")
+                    motion = str(rng.choice(["", "up", "down"])) if phase == "P" else ""
+                    key = {"pick_id": str(len(picks)), "network": network, "station": station}
+                    picks.append({**key, "phase": str(phase), "time": time, "polarity": motion})
+                    ties[str(len(picks) - 1)] = str(event)
+        arrivals = [{"event_id": ties[p["pick_id"]], **p} for p in picks]
+        made = EventSet(table(rows, EVENTS), table(arrivals, ARRIVALS), table(picks, PICKS))
+        back = read_events(write_events(made, tmp_path / "d.deck"))
+        names = ["time", "network", "station", "phase", "polarity"]
         before, after = (t.picks[names].sort_values(names, ignore_index=True) for t in (made, back))
         pd.testing.assert_frame_equal(before, after)
+        assert len(back.events) == len(origins)
 
     def test_other_records_short_lines_and_bad_hypocentres_are_told(self, put) -> None:
         lines = [_record()[:90], _record(), b"W" + b" " * 95, _record(c6="13")]

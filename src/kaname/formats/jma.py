@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from kaname.core.errors import FormatError, InputError
-from kaname.core.tables import ARRIVALS, EVENTS, PICKS, table, validate
+from kaname.core.tables import ARRIVALS, EVENTS, PICKS, validate
 from kaname.formats.bundles import members
 from kaname.formats.contract import seed_id
 from kaname.formats.eventset import EventSet, failure
@@ -394,36 +394,42 @@ def _onsets(
     readings: pd.DataFrame, methods: Mapping[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame, Counter[str]]:
     """Return picks, arrivals and the phases left out; who judged the hypocentre judged its readings."""
-    rows: list[dict[str, Any]] = []
-    skipped: Counter[str] = Counter()
-    for number, reading in enumerate(readings.to_dict("records"), start=1):
-        if reading["event_id"] not in methods:
-            continue
-        letters, point, rest = reading["station_code"].partition(".")
-        network = NETWORKS.get(letters, letters) if point and rest else ""
-        station = rest if point and rest else reading["station_code"]
-        network, station = seed_id(network, station, "", "")[0].split(".")[:2]
-        for which in "12":
-            name, time = reading[f"phase_{which}"], reading[f"time_{which}"]
-            if not name or pd.isna(time):
-                continue
-            phase = _PHASES.get(name.upper().replace(" ", ""))
-            if phase is None or not station:
-                skipped[name] += 1
-                continue
-            motion = _UP_DOWN.get(reading["vertical_motion"], "")
-            rows.append(
+    known = readings.assign(number=np.arange(1, len(readings) + 1))
+    known = known[known["event_id"].isin(list(methods))]
+    codes = {code: _sensor(code) for code in known["station_code"].unique()}
+    parts, skipped = [], Counter[str]()
+    for which in "12":
+        stated = known[(known[f"phase_{which}"] != "") & known[f"time_{which}"].notna()]
+        names = stated[f"phase_{which}"]
+        phase = names.str.upper().str.replace(" ", "").map(_PHASES).where(stated["station_code"] != "")
+        skipped.update(names[phase.isna()].tolist())
+        stated, phase = stated[phase.notna()], phase.dropna()
+        network, station = (stated["station_code"].map(lambda code, k=k: codes[code][k]) for k in (0, 1))
+        first_p = (phase == "P") & (which == "1")
+        parts.append(
+            pd.DataFrame(
                 {
-                    "event_id": reading["event_id"],
-                    "pick_id": f"{reading['event_id']}/{station}/{phase}/{number}",
+                    "number": stated["number"],
+                    "event_id": stated["event_id"],
+                    "pick_id": stated["event_id"] + "/" + station + "/" + phase
+                    + "/" + stated["number"].astype(str),
                     "network": network,
                     "station": station,
                     "phase": phase,
-                    "time": time,
-                    "polarity": motion if which == "1" and phase == "P" else "",
-                    "method": methods[reading["event_id"]] or "JMA",
+                    "time": stated[f"time_{which}"],
+                    "polarity": stated["vertical_motion"].map(_UP_DOWN).where(first_p, "").fillna(""),
+                    "method": stated["event_id"].map(methods).replace("", "JMA"),
                 }
             )
-    arrivals = [{k: v for k, v in row.items() if k not in ("polarity", "method")} for row in rows]
-    picks = [{k: v for k, v in row.items() if k != "event_id"} for row in rows]
-    return table(picks, PICKS), table(arrivals, ARRIVALS), skipped
+        )  # fmt: skip
+    rows = pd.concat(parts).sort_values("number", kind="stable", ignore_index=True).drop(columns="number")
+    arrivals = validate(rows.drop(columns=["polarity", "method"]), ARRIVALS)
+    return validate(rows.drop(columns="event_id"), PICKS), arrivals, skipped
+
+
+def _sensor(code: str) -> tuple[str, str]:
+    """Return network and station of a code: ``N.MSIH`` is MSIH of BO."""
+    letters, point, rest = code.partition(".")
+    network, station = (NETWORKS.get(letters, letters), rest) if point and rest else ("", code)
+    clean_network, clean_station, *_ = seed_id(network, station, "", "")[0].split(".")
+    return clean_network, clean_station
