@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import time
@@ -274,3 +275,34 @@ def test_reading_goes_on_while_another_process_writes(folder):
             begun = time.monotonic()
             assert reader.read().blocks
             assert time.monotonic() - begun < 5
+
+
+@pytest.fixture(scope="module")
+def hours(tmp_path_factory):
+    """Three hours with a gap; path, start, end of the last sample and offset of each record."""
+    root = tmp_path_factory.mktemp("hours")
+    blocks = [wave(-4000, 50_000, rate=10.0), wave(1500, 60_000, rate=10.0, seed=1)]
+    write_miniseed(blocks, root / "a.mseed", record_length=512)
+    records, data = [], (root / "a.mseed").read_bytes()
+    for offset in range(0, len(data), 512):
+        (trace,) = obspy.read(io.BytesIO(data[offset : offset + 512]), headonly=True)
+        records.append((trace.stats.starttime.ns, trace.stats.endtime.ns, offset))
+    with Archive(root) as archive:
+        archive.index()
+        yield archive, records
+
+
+@settings(deadline=None, max_examples=100)
+@given(start=st.integers(-42_000, 80_000), length=st.integers(1, 20_000))
+def test_all_records_of_a_window_are_found(hours, start, length):
+    archive, records = hours
+    low, high = at(start / 10 + 0.03), at((start + length) / 10 + 0.03)
+    for _ in range(2):  # the second time from memory
+        found = set()
+        for located in archive.locate("XX.AAA..HHZ", low, high):
+            section = located.section
+            assert (section.starts == np.sort(section.starts)).all()
+            found |= set(zip(section.starts.tolist(), section.ends.tolist(), section.offsets.tolist()))
+        first, end = low.astype(int), high.astype(int)
+        inside = {record for record in records if record[0] < end and record[1] >= first}
+        assert inside <= found <= set(records)

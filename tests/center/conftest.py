@@ -16,6 +16,7 @@ import uvicorn
 
 from kaname.archive.store import Archive
 from kaname.center.app import Center
+from kaname.center.connection import Connection
 from kaname.center.holdings import Holdings
 from kaname.center.serving import bind
 from kaname.center.settings import Settings
@@ -39,7 +40,11 @@ def running(root: Path, *, stations: Any = (), events: Any = (), **settings: Any
     """Serve an archive on a free port while the block lasts."""
     holdings = Holdings(root, stations=stations, events=events, settings=Settings(**settings))
     config = uvicorn.Config(
-        Center(holdings).application(), log_level="critical", access_log=False, lifespan="off"
+        Center(holdings).application(),
+        http=Connection,
+        log_level="critical",
+        access_log=False,
+        lifespan="off",
     )
     server = uvicorn.Server(config)
     listening = bind("127.0.0.1", 0)

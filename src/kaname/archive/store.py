@@ -39,7 +39,7 @@ OWN_NAMES = _INDEX_FILES | {LOCK_NAME, ACCESS_NAME, USERS_NAME}
 _PIECE_BYTES = 1 << 22
 _REMEMBERED = 32
 _BLOCK_NS = 3600 * NS_PER_S
-_MOST_BLOCKS = 256  # 50 MB of records of 512 bytes at 100 Hz
+_MOST_BLOCKS = 1024  # 50 MB of records of 512 bytes at 100 Hz
 
 Time = np.datetime64 | str | int | None
 """A time as `kaname.core.time.as_time` takes it."""
@@ -320,12 +320,13 @@ class Archive:
             When a file of the index cannot be read.
         """
         low, high = _window(start, end)
-        channel = self._index.channels().get(identifier)
+        index = self._index
+        channel = index.channels().get(identifier)
         if channel is None:
             return
         changed: dict[str, None] = {}
         root = str(self.path)
-        for each in self._located(channel, _ns(low), _ns(high)):
+        for each in self._located(index, channel, _ns(low), _ns(high)):
             try:
                 if Stamp.of(os.stat(f"{root}/{each.path}")) == each.stamp:  # noqa: PTH116  (called per request)
                     yield each
@@ -342,12 +343,11 @@ class Archive:
                 if section.id == identifier and not (early or late):
                     yield Located(section, path, stamp)
 
-    def _located(self, channel: int, low: int | None, high: int | None) -> Iterable[Located]:
+    def _located(self, index: Index, channel: int, low: int | None, high: int | None) -> Iterable[Located]:
         """Return what the index locates; for a window within an hour, what is there in that hour.
 
         The last hours are remembered until the index changes: who reads a channel reads it minute by minute.
         """
-        index = self._index
         if low is None or high is None or low // _BLOCK_NS != (high - 1) // _BLOCK_NS:
             return index.each_located(channel, low, high)
         state = (index, *index.seen)
@@ -357,7 +357,11 @@ class Archive:
         hour = low // _BLOCK_NS
         found = blocks.get((channel, hour))
         if found is None:
-            found = blocks[channel, hour] = index.locate(channel, hour * _BLOCK_NS, (hour + 1) * _BLOCK_NS)
+            edges = hour * _BLOCK_NS, (hour + 1) * _BLOCK_NS
+            whole = index.each_located(channel, *edges)
+            parts = ((each.section.within(*edges), each) for each in whole)
+            found = [Located(part, each.path, each.stamp) for part, each in parts if part is not None]
+            blocks[channel, hour] = found
             if len(blocks) > _MOST_BLOCKS:
                 blocks.pop(next(iter(blocks)), None)
         return found

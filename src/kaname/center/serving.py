@@ -18,6 +18,7 @@ from uvicorn.supervisors import Multiprocess
 from kaname.archive.access import Access
 from kaname.archive.store import Archive
 from kaname.center.app import Center
+from kaname.center.connection import Connection
 from kaname.center.holdings import Holdings
 from kaname.center.settings import Settings
 from kaname.core.errors import KanameError, StorageError
@@ -96,6 +97,7 @@ def run(
     config = uvicorn.Config(
         make,
         factory=True,
+        http=Connection,
         workers=workers,
         log_level="warning",
         access_log=False,

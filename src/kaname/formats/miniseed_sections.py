@@ -99,6 +99,20 @@ class Section:
         parts = (column[low:high] for column in columns)
         return Section(self.id, self.sampling_rate, self.kind, self.origin, first, *parts)
 
+    def within(self, low: int, high: int) -> Section | None:
+        """Return a copy of the part from the first to the last record with samples at ``low <= time < high``.
+
+        Times are ns since 1970; ``None`` when there is no such record.
+        """
+        inside = np.flatnonzero((self.starts < high) & (self.ends >= low))
+        if not inside.size:
+            return None
+        first, last = int(inside[0]), int(inside[-1]) + 1
+        columns = (self.n_samples, self.offsets, self.lengths, self.late)
+        copies = (column[first:last].copy() for column in columns)
+        before = self.first + int(self.n_samples[:first].sum())
+        return Section(self.id, self.sampling_rate, self.kind, self.origin, before, *copies)
+
 
 def _due(origin: int, rate: float, index: NDArray[np.int64]) -> NDArray[np.int64]:
     return origin + np.rint(index / rate * NS_PER_S).astype(np.int64)
