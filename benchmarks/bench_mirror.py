@@ -2,9 +2,9 @@
 
     python benchmarks/bench_mirror.py [--gigabytes 2] [--folder DIR]
 
-Files of 16 MB of miniSEED records with random samples. Every copy is verified (SHA-256 of every byte) and
-synchronised to disk. CPU seconds are those of this process (of the server and its start too, over loopback):
-on a machine that is shared they tell more than the clock.
+Files of 16 MB of miniSEED records with random samples. Every copy is verified (SHA-256 of every byte), indexed
+and synchronised to disk; beside it, in turn, ``cp -r`` and ``sync``. CPU seconds are those of this process and,
+over loopback, of the server and its start; on a machine that is shared they tell more than the clock.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
 FILE_BYTES = 16 << 20
+ROUNDS = 3
+PLAIN = "plain copy (cp -r, sync)"
 SERVE = """
 import socket, sys, uvicorn
 from starlette.applications import Starlette
@@ -71,7 +74,7 @@ def hashed(name: str, data: bytes) -> bytes:
 
 
 def copies(folder: Path, n_file: int) -> None:
-    """Print how fast an archive is signed and copied."""
+    """Print how fast an archive is signed and copied, also as a share of how fast a plain copy is."""
     from kaname.archive.inventory import publish
     from kaname.archive.mirror import mirror
     from kaname.archive.store import Archive
@@ -79,33 +82,40 @@ def copies(folder: Path, n_file: int) -> None:
     origin = folder / "origin"
     make(origin, n_file)
     n_byte = sum(path.stat().st_size for path in origin.iterdir())
-    print(f"archive of {n_file} files, {n_byte / 1e9:.2f} GB, load {os.getloadavg()[0]:.1f}")
-
-    def say(what: str, times: tuple[float, float]) -> None:
-        seconds, cpu = times
-        print(
-            f"  {what:42s} {seconds:6.2f} s  {n_byte / seconds / 1e6:6.0f} MB/s, "
-            f"{n_byte / cpu / 1e6:6.0f} per CPU second"
-        )
-
+    print(f"archive of {n_file} files, {n_byte / 1e9:.2f} GB, load {os.getloadavg()[0]:.1f}, {ROUNDS} rounds")
     with Archive(origin) as archive:
         archive.index()
-        say("signed from nothing (index was there)", timed(lambda: publish(archive)))
-    say("plain copy (cp -r and sync), for comparison", timed(lambda: plain(origin, folder / "plain")))
-    shutil.rmtree(folder / "plain")
-    say("copied from a folder", timed(lambda: mirror(origin, folder / "first")))
-    say("verified again, every byte", timed(lambda: mirror(origin, folder / "first", deep=True)))
-    shutil.rmtree(folder / "first")
+        seconds, cpu = timed(lambda: publish(archive))
+    print(f"  signed from nothing {n_byte / seconds / 1e6:.0f} MB/s, {n_byte / cpu / 1e6:.0f} per CPU second")
+    took: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(ROUNDS):
+        for what, call in {
+            PLAIN: lambda: plain(origin, folder / "copy"),
+            "copied from a folder": lambda: mirror(origin, folder / "copy"),
+            "verified again, every byte": lambda: mirror(origin, folder / "copy", deep=True),
+            "copied over loopback": lambda: over_loopback(origin, folder / "copy"),
+        }.items():
+            if not what.startswith("verified"):
+                shutil.rmtree(folder / "copy", ignore_errors=True)
+            subprocess.run(["sync", "-f", folder], check=True)
+            took.setdefault(what, []).append(timed(call))
+    usual = median(seconds for seconds, _ in took[PLAIN])
+    for what, times in took.items():
+        seconds, cpu = (median(values) for values in zip(*times))
+        print(
+            f"  {what:27s} {n_byte / seconds / 1e6:5.0f} MB/s, {usual / seconds:4.2f} of a plain copy, "
+            f"{n_byte / cpu / 1e6:5.0f} MB per CPU second"
+        )
+
+
+def over_loopback(origin: Path, copy: Path) -> None:
+    """Copy from a server in a process of its own, whose start is counted."""
+    from kaname.archive.mirror import mirror
+
     with subprocess.Popen([sys.executable, "-c", SERVE, origin], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        address = f"http://127.0.0.1:{server.stdout.readline().strip()}/mirror"
-
-        def over_loopback() -> None:
-            mirror(address, folder / "second")
-            server.terminate()
-            server.wait()
-
-        say("copied over loopback", timed(over_loopback))
+        mirror(f"http://127.0.0.1:{server.stdout.readline().strip()}/mirror", copy)
+        server.terminate()
 
 
 def make(root: Path, n_file: int) -> None:

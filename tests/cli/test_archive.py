@@ -84,8 +84,10 @@ def test_check(root, capsys):
     assert "nothing is wrong" in capsys.readouterr().out
     next(root.rglob("*.D.2021.073")).unlink()
     assert main(["archive", "check", str(root), "--json"]) == 3
-    (row,) = json.loads(capsys.readouterr().out)
+    out = json.loads(capsys.readouterr().out)
+    (row,) = out["failures"]
     assert "cannot be read" in row["message"]
+    assert out["quality"] is None
 
 
 @pytest.mark.parametrize("format", ["miniseed2", "miniseed3", "sac"])

@@ -109,6 +109,14 @@ def test_quality_is_measured_and_drawn(root, tmp_path, capsys):
     assert main(["archive", "quality", str(root), "--no-pictures"]) == 0
     assert (root / ".quality" / "quality.parquet").exists()
     assert not list((root / ".quality").glob("*.png"))
+    capsys.readouterr()
+    assert main(["archive", "check", str(root)]) == 0
+    shown = capsys.readouterr().out
+    assert "1 channel-days, 1 with problems" in shown and "gaps" in shown
+    assert main(["archive", "check", str(root), "--json"]) == 0
+    seen = json.loads(capsys.readouterr().out)["quality"]
+    (row,) = seen["rows"]
+    assert (seen["n_channel_day"], row["n_gap"], row["day"][:10]) == (1, 1, "2021-03-14")
     assert main(["archive", "quality", str(root / "nothing")]) == 2
 
 

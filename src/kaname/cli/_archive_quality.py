@@ -1,13 +1,14 @@
-"""The verb ``kaname archive quality``."""
+"""The verb ``kaname archive quality``, and what ``kaname archive check`` shows of it."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaname.cli._archive import End, Ids, Json, Root, Start, finish
+from kaname.cli._archive import End, Ids, Json, Root, Start, finish, records
 from kaname.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 FOLDER = ".quality"
 """Hidden folder of an archive for its quality; other folders are not."""
+_SHOWN = 20
 
 
 def quality(
@@ -81,20 +83,48 @@ def quality(
     }
     write_json(folder / "run.json", provenance)
     drawn = _draw(found.quality, found.noise, folder) if pictures else []
-    wrong = found.quality[found.quality["problems"] != ""]
+    summary = {**_summary(found.quality), "pictures": [str(path) for path in drawn], "out": str(folder)}
+    lines = [
+        f"{len(found.quality)} channel-days, {summary['n_with_problems']} with problems; tables in {folder}",
+        *(f"  {name}: {number}" for name, number in summary["problems"].items()),
+        *(f"  {path}" for path in drawn),
+    ]
+    finish(summary, "\n".join(lines), found.failures.to_dict("records"), as_json, None)
+
+
+def measured(root: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the quality that was measured last: all of it for programs, and lines for people."""
+    from kaname.archive.quality_tables import QUALITY
+    from kaname.core.tables import read_table
+
+    path = root / FOLDER / "quality.parquet"
+    if not path.exists():
+        return {"quality": None}, [f"quality: not measured; run kaname archive quality {root}"]
+    frame = read_table(path, QUALITY)
+    summary = _summary(frame)
+    when = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    lines = [
+        f"quality, measured {when:%Y-%m-%dT%H:%MZ}: {summary['n_channel_day']} channel-days, "
+        f"{summary['n_with_problems']} with problems"
+    ]
+    wrong = frame[frame["problems"] != ""]
+    for row in wrong.head(_SHOWN).itertuples():
+        lines.append(f"  {row.id}  {row.day:%Y-%m-%d}  {row.available:6.1%} of the day  {row.problems}")
+    if len(wrong) > _SHOWN:
+        lines.append(f"  and {len(wrong) - _SHOWN} more; --json shows all")
+    lines += [f"  {picture}" for picture in sorted(path.parent.glob("*.png"))]
+    return {"quality": {**summary, "measured": f"{when:%Y-%m-%dT%H:%M:%SZ}", "rows": records(frame)}}, lines
+
+
+def _summary(frame: pd.DataFrame) -> dict[str, Any]:
+    wrong = frame[frame["problems"] != ""]
     counts = wrong["problems"].str.split(", ").explode().value_counts()
-    summary = {
-        "n_channel_day": len(found.quality),
+    return {
+        "n_channel_day": len(frame),
         "n_with_problems": len(wrong),
         "problems": {str(name): int(number) for name, number in counts.items()},
-        "available": float(found.quality["available"].mean()) if len(found.quality) else None,
-        "pictures": [str(path) for path in drawn],
-        "out": str(folder),
+        "available": float(frame["available"].mean()) if len(frame) else None,
     }
-    lines = [f"{len(found.quality)} channel-days, {len(wrong)} with problems; tables in {folder}"]
-    lines += [f"  {name}: {number}" for name, number in counts.items()]
-    lines += [f"  {path}" for path in drawn]
-    finish(summary, "\n".join(lines), found.failures.to_dict("records"), as_json, None)
 
 
 def _draw(quality: pd.DataFrame, noise: pd.DataFrame, folder: Path) -> list[Path]:

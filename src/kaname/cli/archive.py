@@ -12,8 +12,8 @@ from kaname.cli._archive import End, Failures, Ids, Json, Root, Start, finish, p
 from kaname.cli._archive_access import access
 from kaname.cli._archive_access import app as user_app
 from kaname.cli._archive_copy import manifest, mirror
-from kaname.cli._archive_quality import quality
-from kaname.core.errors import ExitCode, InputError, KanameError
+from kaname.cli._archive_quality import measured, quality
+from kaname.core.errors import InputError, KanameError
 
 if TYPE_CHECKING:
     from kaname.core.waveform import Waveform
@@ -120,20 +120,17 @@ def check(
     root: Root,
     deep: Annotated[bool, typer.Option("--deep", help="Read every byte and compare checksums.")] = False,
     as_json: Json = False,
+    failures: Failures = None,
 ) -> None:
-    """Compare the index with the files and list what is wrong."""
+    """Compare the index with the files, and show the quality per channel and day that was measured."""
     from kaname.archive.store import Archive
     from kaname.core.progress import progress
-    from kaname.core.tables import FAILURES, table
 
     with Archive(root) as archive:
         rows = archive.check(deep=deep, progress=progress)
-    if rows or as_json:
-        print_table(table(rows, FAILURES)[["subject", "error", "message"]], as_json)
-    else:
-        typer.echo("nothing is wrong")
-    if rows:
-        raise typer.Exit(ExitCode.PARTIAL)
+    summary, lines = measured(root)
+    first = f"{len(rows)} faults of index and files" if rows else "index and files: nothing is wrong"
+    finish(summary, "\n".join([first, *lines]), rows, as_json, failures)
 
 
 @app.command()
