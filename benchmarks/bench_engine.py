@@ -140,17 +140,17 @@ def main() -> None:
             write_miniseed([wave.select([i])], Path(folder) / f"{i}.mseed", record_length=4096)
             for i in wave.ids
         ]
-        picker = get_picker(f"kaname:{options.model}")
+        picker = get_picker(f"kaname:{options.model}", {"precision": "fp32"})
         list(run(picker, [day(0.3)]))  # compile
         tell("reading alone", lambda: len(read(paths)))
-        tell(f"kaname ({picker.method})", lambda: from_files(paths, picker))  # type: ignore[attr-defined]
+        tell(f"{picker.method}, fp32", lambda: from_files(paths, picker))  # type: ignore[attr-defined]
         ours = rows.popitem()[1]
         try:
             int8 = get_picker(f"kaname:{options.model}", {"precision": "int8"})
         except NotFoundError as error:
             print(f"int8 is left out: {error}")
         else:
-            tell("kaname, int8", lambda: from_files(paths, int8))
+            tell(f"{picker.method}, int8", lambda: from_files(paths, int8))
         made = phasenet(Path(folder))
         if made is not None:
             model, own, long = made
@@ -167,10 +167,14 @@ def main() -> None:
             tell("SeisBench classify, PhaseNet", classify, 2)
             theirs = rows["SeisBench classify, PhaseNet"]
             ratios = [theirs / rows[f"engine, PhaseNet, {kind} windows"] for kind in ("long", "its own")]
-            small = f", int8 {theirs / rows['kaname, int8']:.1f}" if "kaname, int8" in rows else ""
+            small = (
+                f", int8 {theirs / rows[f'{picker.method}, int8']:.1f}"
+                if f"{picker.method}, int8" in rows
+                else ""
+            )
             print(
                 f"ratio to SeisBench: identical network {ratios[0]:.1f} in long windows, {ratios[1]:.1f} in "
-                f"its own; kaname {theirs / ours:.1f}{small}"
+                f"its own; kaname fp32 {theirs / ours:.1f}{small}"
             )
     subprocess.run([sys.executable, __file__, options.model, "--stream"], check=True)
 

@@ -48,8 +48,9 @@ def test_integers_answer_nearly_as_the_network_does(widths, blocks, kernels, tmp
     path = export_picker(network, tmp_path / "picker.onnx", CARD)
     copy = to_int8(network, path, tmp_path / "picker-int8.onnx", windows[:8])
     small = open_session(str(path), PickerCard, precision="int8")
-    assert small.path == copy == weights(str(path), precision="int8")
-    assert small.card == open_session(str(path), PickerCard).card
+    assert small.path == copy == weights(str(path), precision="int8") == weights(str(path))
+    assert weights(str(path), precision="fp32") == path
+    assert small.card == open_session(str(path), PickerCard, precision="fp32").card
     assert copy.stat().st_size < 0.7 * path.stat().st_size
     # Another batch and another length than it was made with.
     for x in (windows[8:], windows[8:9, :, : 5 * network.stride].copy()):

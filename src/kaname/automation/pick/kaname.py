@@ -47,7 +47,8 @@ class KanamePickerSettings(BaseModel):
         0.5, gt=0, le=5, description="of picks of one phase closer than this the most probable stays [s]"
     )
     precision: Precision = Field(
-        "fp32", description="arithmetic of the packaged network: fp32, or int8 for 8-bit integers"
+        "auto",
+        description="arithmetic of the network: fp32, int8, or auto: int8 where there is such a copy",
     )
     threads: int = Field(1, ge=1, le=64, description="threads of one inference")
 

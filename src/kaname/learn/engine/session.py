@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from kaname.core.errors import FormatError, InputError, NotFoundError
 
 Array = NDArray[np.float32]
-Precision = Literal["fp32", "int8"]
+Precision = Literal["auto", "fp32", "int8"]
 
 METADATA_KEY = "kaname"
 """Name of the ONNX metadata property that holds the card, as JSON."""
@@ -110,7 +110,7 @@ def parse_card(values: Any, card: type[CardT], where: str) -> CardT:
         raise FormatError(f"{where}: its card does not fit: {details}") from error
 
 
-def weights(reference: str, *, precision: Precision = "fp32") -> Path:
+def weights(reference: str, *, precision: Precision = "auto") -> Path:
     """Return the model file that a name or a path stands for.
 
     Parameters
@@ -118,7 +118,8 @@ def weights(reference: str, *, precision: Precision = "fp32") -> Path:
     reference
         Name of weights in the package, or path of an ``.onnx`` file.
     precision
-        32-bit floating point, or the copy in 8-bit integers beside it: ``NAME-int8.onnx``.
+        32-bit floating point, or the copy in 8-bit integers beside it: ``NAME-int8.onnx``. ``auto`` takes
+        the copy where there is one.
 
     Raises
     ------
@@ -127,14 +128,16 @@ def weights(reference: str, *, precision: Precision = "fp32") -> Path:
     InputError
         When the precision is unknown.
     """
-    if precision not in ("fp32", "int8"):
-        raise InputError(f"unknown precision {precision!r}; expected fp32 or int8")
-    suffix = ".onnx" if precision == "fp32" else "-int8.onnx"
+    if precision not in get_args(Precision):
+        raise InputError(f"unknown precision {precision!r}; expected one of {', '.join(get_args(Precision))}")
+    suffixes = {"auto": ("-int8.onnx", ".onnx"), "fp32": (".onnx",), "int8": ("-int8.onnx",)}[precision]
     if reference.endswith(".onnx"):
-        return Path(reference.removesuffix(".onnx") + suffix)
+        candidates = [Path(reference.removesuffix(".onnx") + suffix) for suffix in suffixes]
+        return next((path for path in candidates if path.is_file()), candidates[-1])
     folder = files(PACKAGE).joinpath(FOLDER)
-    file = folder.joinpath(reference, f"{reference}{suffix}")
-    if not reference or not file.is_file():
+    inside = [folder.joinpath(reference, f"{reference}{suffix}") for suffix in suffixes]
+    file = next((file for file in inside if reference and file.is_file()), None)
+    if file is None:
         known = sorted(f.name for f in folder.iterdir() if f.is_dir()) if folder.is_dir() else []
         raise NotFoundError(
             f"no weights {reference!r} of precision {precision} in the package; known are "
@@ -145,7 +148,7 @@ def weights(reference: str, *, precision: Precision = "fp32") -> Path:
 
 
 def open_session(
-    reference: str, card: type[CardT], *, precision: Precision = "fp32", threads: int = 1
+    reference: str, card: type[CardT], *, precision: Precision = "auto", threads: int = 1
 ) -> Session[CardT]:
     """Return the session of a name or path (`weights`); one that is open already is used again.
 
