@@ -46,7 +46,8 @@ def score_normal(observed: ArrayLike, mean: ArrayLike, sigma: ArrayLike) -> pd.D
         `SCORES`, a row per record: ``residual`` (observed minus mean), ``log_score`` (natural logarithm of
         the density at what was observed; higher is better), ``crps`` (continuous ranked probability score, in
         the unit of the data; lower is better; Gneiting & Raftery 2007,
-        https://doi.org/10.1198/016214506000001437, eq. 21) and ``pit`` (probability integral transform, uniform where the prediction is calibrated).
+        https://doi.org/10.1198/016214506000001437, eq. 21) and ``pit`` (probability
+        integral transform, uniform where the prediction is calibrated).
 
     Raises
     ------
