@@ -20,8 +20,8 @@ Method = Literal["reml", "ml"]
 
 _BOUNDS = (-9.0, 7.0)
 """Of the logarithm of a standard deviation over that within event and site."""
-_NOTHING = -6.0
-"""Below this logarithm a component is taken to be absent, and its standard deviation to be zero."""
+_SMALL = -2.0
+"""Below this logarithm a component may be absent: it is compared with none at all."""
 
 
 class MixedEffects:
@@ -100,7 +100,13 @@ class MixedEffects:
             bounds=[_BOUNDS] * len(problem.q),
             options={"gtol": self.tolerance, "ftol": 1e-13},
         )
-        log_ratio = np.where(found.x < _NOTHING, -np.inf, found.x)
+        log_ratio = found.x.copy()
+        for k in np.flatnonzero(log_ratio < _SMALL):
+            # Towards zero the likelihood is flat in the logarithm, and the search stops on its way there.
+            without = log_ratio.copy()
+            without[k] = -np.inf
+            if problem.objective(without)[0] <= problem.objective(log_ratio)[0]:
+                log_ratio = without
         solved = problem.solve(np.exp(log_ratio))
         self.phi_ss_ = float(np.sqrt(solved.variance))
         components = np.append(self.phi_ss_ * np.exp(log_ratio), 0.0)
