@@ -450,7 +450,7 @@ def test_of_a_mixed_request_what_is_open_is_given_and_the_rest_is_named(guarded)
     assert requests.get(wave, timeout=30).status_code == 403
 
 
-def test_the_command_serves_with_two_workers_and_seedlink(copied, station_file):
+def test_the_command_serves_with_a_worker_for_each_core_and_seedlink(copied, station_file):
     import re
     import subprocess
     import sys
@@ -459,7 +459,7 @@ def test_the_command_serves_with_two_workers_and_seedlink(copied, station_file):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         seedlink = probe.getsockname()[1]
-    words = [program, "serve", str(copied), "--stations", str(station_file), "--port", "0", "--workers", "2"]
+    words = [program, "serve", str(copied), "--stations", str(station_file), "--port", "0"]
     words += ["--seedlink", str(seedlink)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -477,6 +477,19 @@ def test_the_command_serves_with_two_workers_and_seedlink(copied, station_file):
         finally:
             process.terminate()
             assert process.wait(30) is not None
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_where_seedlink_keeps_its_ring(copied, tmp_path, named):
+    from kaname.center.serving import bind, run
+    from kaname.center.settings import Settings
+    from kaname.core.errors import StorageError
+
+    place = tmp_path / "state" if named else copied / ".seedlink"
+    place.write_bytes(b"")  # no folder can be made here
+    with bind("127.0.0.1", 0) as listening, pytest.raises(StorageError, match=f"{place}.*seedlink_state"):
+        settings = Settings(seedlink_state=str(place) if named else "")
+        run(copied, listening, settings=settings, workers=1, seedlink=("127.0.0.1", 0))
 
 
 def test_an_index_that_is_made_anew_by_another_process_is_taken_up(copied, tmp_path):

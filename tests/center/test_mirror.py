@@ -12,15 +12,16 @@ import pytest
 import requests
 import uvicorn
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 
 from kaname.archive.access import Access
 from kaname.archive.inventory import publish
 from kaname.archive.mirror import mirror
 from kaname.archive.store import Archive
+from kaname.center.common import Common
 from kaname.center.digest import Digest
-from kaname.center.mirror import by_digest, routes
+from kaname.center.errors import ServiceError
+from kaname.center.mirror import routes
 from kaname.core.errors import StorageError
 from kaname.core.waveform import Waveform
 from kaname.formats.miniseed import write_miniseed
@@ -162,10 +163,10 @@ def test_a_file_that_changed_since_it_was_indexed_is_not_given(origin):
         assert answer.status_code == 503 and "has changed" in answer.text
 
 
-async def _basic(request, required):
+def _basic(request, required):
     name = request.headers.get("x-user")
     if name is None and required:
-        raise HTTPException(401, "who are you?", {"WWW-Authenticate": "Test"})
+        raise ServiceError(401, "who are you?", challenge="Test")
     return name
 
 
@@ -199,8 +200,8 @@ class TestAccess:
             assert requests.get(f"{address}/files/XX%20%231.mseed").status_code == 200
 
     def test_a_copy_with_an_account_gets_all(self, restricted, tmp_path):
-        who = by_digest(Digest(Access.load(restricted), b"secret"))
-        with served(restricted, user=who) as address:
+        who = Digest(Access.load(restricted), Common())
+        with served(restricted, user=who.asking) as address:
             report = mirror(address, tmp_path / "copy", user="ann", password=PASSWORD)
             assert not report.failures and files(tmp_path / "copy") == files(restricted)
             report = mirror(address, tmp_path / "other", user="ann", password="a wrong password")

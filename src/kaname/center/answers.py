@@ -39,6 +39,8 @@ def error(request: Request, problem: ServiceError, service: Service | None, url:
     headers = {}
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(math.ceil(problem.retry_after_s))
+    if problem.challenge:
+        headers["WWW-Authenticate"] = problem.challenge
     return PlainTextResponse("\n\n".join(lines) + "\n", status.value, headers)
 
 

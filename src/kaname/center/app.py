@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -17,6 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from kaname.center import availability, event, mirror, station
 from kaname.center.answers import base_of, document, error, nothing
+from kaname.center.common import Common
 from kaname.center.dataselect import Records, Temporary, recode
 from kaname.center.digest import Digest
 from kaname.center.errors import ServiceError
@@ -44,21 +44,23 @@ class Center:
     ----------
     holdings
         What it holds.
-    secret
-        What the nonces of authentication are signed with; the same in all worker processes.
+    common
+        What it shares with other worker processes.
     """
 
-    def __init__(self, holdings: Holdings, *, secret: bytes | None = None) -> None:
+    def __init__(self, holdings: Holdings, *, common: Common | None = None) -> None:
+        common = common or Common()
         self.holdings = holdings
         self.settings = holdings.settings
-        self.digest = Digest(holdings.access, secret or secrets.token_bytes(32))
-        self.bucket = Bucket(self.settings.requests_per_s, self.settings.burst)
+        self.digest = Digest(holdings.access, common)
+        self.bucket = Bucket(self.settings.requests_per_s, self.settings.burst, common.due)
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
-        copies = mirror.routes(
-            self.holdings.archive, self.holdings.access, user=mirror.by_digest(self.digest)
-        )
+        copies = [
+            Route(route.path, self._guarded(None, route.endpoint), methods=["GET"])
+            for route in mirror.routes(self.holdings.archive, self.holdings.access, user=self.digest.asking)
+        ]
         routes: list[BaseRoute] = [
             *self._service_routes(),
             *Pages(self.holdings).routes(self._guarded),
@@ -107,12 +109,7 @@ class Center:
                     raise ServiceError(429, "too many requests; wait and ask again", retry_after_s=wait_s)
                 return await answer(request)
             except ServiceError as problem:
-                response = error(request, problem, service, self.settings.url)
-                if problem.status == 401:
-                    stale = not self.digest.is_fresh(request.headers.get("authorization", ""))
-                    asked = "authorization" in request.headers
-                    response.headers["WWW-Authenticate"] = self.digest.challenge(stale=asked and stale)
-                return response
+                return error(request, problem, service, self.settings.url)
             except StorageError as problem:
                 log.error("%s: %s", request.url.path, problem)
                 message = f"the data cannot be read now: {problem}"
@@ -151,7 +148,7 @@ class Center:
 
     async def _dataselect(self, request: Request) -> Response:
         service = SERVICES["dataselect"]
-        user = self._user(request) if request.scope["path"].endswith("auth") else None
+        user = self.digest.asking(request, True) if request.scope["path"].endswith("auth") else None
         values, selections = await self._read(request, service)
         find = partial(plan, self.holdings, selections, values, user)
         small = len(selections) == 1 and _is_small(selections[0])
@@ -163,15 +160,6 @@ class Center:
             return await Records(self.holdings.archive.path, found, headers).ready()
         version = 3 if values["format"] == "miniseed3" else 2
         return Temporary(await run_sync(recode, self.holdings, found, version), headers)
-
-    def _user(self, request: Request) -> str:
-        target = request.scope["raw_path"].decode("latin-1")
-        if request.url.query:
-            target += f"?{request.url.query}"
-        user = self.digest.user(request.method, target, request.headers.get("authorization", ""))
-        if user is None:
-            raise ServiceError(401, "a name and a password are needed (HTTP digest authentication)")
-        return user
 
     async def _station(self, request: Request) -> Response:
         values, selections = await self._read(request, SERVICES["station"])

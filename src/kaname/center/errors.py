@@ -18,9 +18,14 @@ class ServiceError(KanameError):
         What was found, what was expected, what to do.
     retry_after_s
         When it is worth asking again [s].
+    challenge
+        What to prove who one is with, the header ``WWW-Authenticate``.
     """
 
-    def __init__(self, status: int, message: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, *, retry_after_s: float | None = None, challenge: str = ""
+    ) -> None:
         super().__init__(message)
         self.status = HTTPStatus(status)
         self.retry_after_s = retry_after_s
+        self.challenge = challenge

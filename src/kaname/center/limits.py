@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from ipaddress import IPv6Address, ip_address
+
+from kaname.center.common import Numbers
 
 
 class Bucket:
-    """A token bucket per address: so many at once, so many per second.
+    """So many requests of an address at once, so many per second in the long run, in all processes together.
+
+    Every request puts off by one period when the next would be due at the allowed rate; who is further ahead
+    of that than the burst waits (the generic cell rate algorithm, ITU-T I.371).
 
     Parameters
     ----------
@@ -15,24 +20,35 @@ class Bucket:
         Requests per second in the long run; ``None`` for any number.
     burst
         Requests that may come at once.
+    due
+        When the next request of an address would be due.
     """
 
-    REMEMBERED = 65_536
-
-    def __init__(self, rate_hz: float | None, burst: int) -> None:
+    def __init__(self, rate_hz: float | None, burst: int, due: Numbers) -> None:
         self.rate_hz = rate_hz
-        self.burst = float(burst)
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self.burst = burst
+        self._due = due
 
     def wait_s(self, address: str, now: float | None = None) -> float:
         """Count a request of an address; return 0, or how long it has to wait [s]."""
         if self.rate_hz is None:
             return 0.0
-        now = time.monotonic() if now is None else now
-        left, seen = self._left.pop(address, (self.burst, now))
-        left = min(self.burst, left + (now - seen) * self.rate_hz)
-        wait = 0.0 if left >= 1 else (1 - left) / self.rate_hz
-        self._left[address] = (left - 1 if left >= 1 else left), now
-        if len(self._left) > self.REMEMBERED:
-            self._left.popitem(last=False)
-        return wait
+        now = time.monotonic() if now is None else now  # one clock for all processes of a machine
+        name = neighbourhood(address)
+        due = max(self._due[name], now)
+        wait = due - now - (self.burst - 1) / self.rate_hz
+        if wait > 0:
+            return wait
+        self._due[name] = due + 1 / self.rate_hz
+        return 0.0
+
+
+def neighbourhood(address: str) -> str:
+    """Return what counts as one address: of IPv6 the first 64 bits, all of which one customer has."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    return str(parsed.ipv4_mapped or f"{int(parsed) >> 64:016x}")

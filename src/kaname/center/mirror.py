@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -16,36 +15,20 @@ from starlette.types import Receive, Scope, Send
 from kaname.archive.access import ACCESS_NAME, Access
 from kaname.archive.manifest import Manifest, manifest_path
 from kaname.archive.store import Archive
-from kaname.center.digest import Digest
+from kaname.center.answers import error
 from kaname.center.errors import ServiceError
 from kaname.core.errors import KanameError, NotFoundError, StorageError
 
 PIECE_BYTES = 4 << 20
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 
-User = Callable[[Request, bool], Awaitable[str | None]]
+User = Callable[[Request, bool], str | None]
 """Return who asks, ``None`` for anybody; where a name is required, refuse anybody with a challenge."""
 
 
-async def nobody(request: Request, required: bool) -> str | None:
+def nobody(request: Request, required: bool) -> str | None:
     """Know no users."""
     return None
-
-
-def by_digest(digest: Digest) -> User:
-    """Return who tells a user by HTTP digest authentication, as ``kaname archive mirror --user`` uses it."""
-
-    async def user(request: Request, required: bool) -> str | None:
-        header = request.headers.get("authorization", "")
-        path = request.scope.get("raw_path") or request.url.path.encode()
-        target = path + (b"?" + request.scope["query_string"] if request.scope["query_string"] else b"")
-        name = digest.user(request.method, target.decode("latin-1"), header) if header else None
-        if name is None and (header or required):
-            challenge = digest.challenge(stale=bool(header) and not digest.is_fresh(header))
-            raise HTTPException(401, "a name and its password are needed", {"WWW-Authenticate": challenge})
-        return name
-
-    return user
 
 
 def routes(archive: Archive, access: Access, *, user: User = nobody) -> list[Route]:
@@ -68,8 +51,8 @@ def routes(archive: Archive, access: Access, *, user: User = nobody) -> list[Rou
     async def manifest(request: Request) -> Response:
         try:
             signed = await run_in_threadpool(held.manifest)
-        except KanameError as error:
-            return _refused(503, str(error))
+        except KanameError as problem:
+            return _refused(503, str(problem))
         return Response(
             signed.data, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-cache"}
         )
@@ -77,20 +60,20 @@ def routes(archive: Archive, access: Access, *, user: User = nobody) -> list[Rou
     async def file(request: Request) -> Response:
         path = request.path_params["path"]
         try:
-            asking = await user(request, False)
+            asking = user(request, False)
             refusal = await run_in_threadpool(_refusal, held, access, asking, path)
             if refusal and asking is None:
-                asking = await user(request, True)
+                asking = user(request, True)
                 refusal = await run_in_threadpool(_refusal, held, access, asking, path) if asking else refusal
             if refusal:
                 return _refused(403, refusal)
             return await run_in_threadpool(_open, held, path, request.headers.get("range"))
-        except NotFoundError as error:
-            return _refused(404, str(error))
-        except ServiceError:
-            raise
-        except KanameError as error:
-            return _refused(503, str(error))
+        except NotFoundError as problem:
+            return _refused(404, str(problem))
+        except ServiceError as problem:
+            return error(request, problem, None)
+        except KanameError as problem:
+            return _refused(503, str(problem))
 
     return [Route("/manifest", manifest, methods=["GET"]), Route("/files/{path:path}", file, methods=["GET"])]
 

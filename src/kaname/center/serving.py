@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,6 +18,7 @@ from uvicorn.supervisors import Multiprocess
 from kaname.archive.access import Access
 from kaname.archive.store import Archive
 from kaname.center.app import Center
+from kaname.center.common import Common
 from kaname.center.connection import Connection
 from kaname.center.holdings import Holdings
 from kaname.center.settings import Settings
@@ -26,15 +27,17 @@ from kaname.core.errors import KanameError, StorageError
 log = logging.getLogger("kaname.center")
 
 SEEDLINK_STATE = ".seedlink"
-"""Folder in the archive, hidden from its index, where the SeedLink server keeps its ring."""
+"""Folder in the archive, hidden from its index, where the SeedLink server keeps its ring by default."""
+MOST_WORKERS = 8
+"""More worker processes than these are for who asks for them: each keeps stations and index in memory."""
 
 
 def application(
-    archive: Path, stations: Sequence[Path], events: Sequence[Path], settings: Settings, secret: bytes
+    archive: Path, stations: Sequence[Path], events: Sequence[Path], settings: Settings, common: Common
 ) -> Starlette:
     """Return the application of one worker process."""
     holdings = Holdings(archive, stations=stations, events=events, settings=settings)
-    return Center(holdings, secret=secret).application()
+    return Center(holdings, common=common).application()
 
 
 def bind(host: str, port: int) -> Any:
@@ -67,7 +70,7 @@ def run(
     stations: Sequence[Path] = (),
     events: Sequence[Path] = (),
     settings: Settings | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     seedlink: tuple[str, int] | None = None,
 ) -> None:
     """Serve until the process is told to stop.
@@ -83,7 +86,7 @@ def run(
     settings
         Names and limits.
     workers
-        Processes that answer.
+        Processes that answer; by default one for each core, at most `MOST_WORKERS`.
     seedlink
         Host and port of a SeedLink server, which follows the archive's files as they grow; none by default.
 
@@ -93,7 +96,8 @@ def run(
         When the SeedLink server cannot listen or keep its ring.
     """
     settings = settings or Settings()
-    make = partial(application, archive, tuple(stations), tuple(events), settings, secrets.token_bytes(32))
+    workers = workers or min(MOST_WORKERS, _usable_cores())
+    make = partial(application, archive, tuple(stations), tuple(events), settings, Common())
     config = uvicorn.Config(
         make,
         factory=True,
@@ -129,8 +133,14 @@ def _seedlink(
         return nullcontext()
     from kaname.center.seedlink import background
 
-    state = archive / SEEDLINK_STATE
-    state.mkdir(exist_ok=True)
+    state = Path(settings.seedlink_state) if settings.seedlink_state else archive / SEEDLINK_STATE
+    try:
+        state.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"the SeedLink server cannot keep its ring in {state}: {error.strerror or error}; name a folder "
+            "that can be written with seedlink_state in the configuration (kaname config serve)"
+        ) from error
     host, port = address
     return background(
         state,
@@ -141,6 +151,10 @@ def _seedlink(
         port=port,
         organization=settings.name,
     )
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def keep_index(archive: Path, period_s: float, stop: threading.Event) -> None:

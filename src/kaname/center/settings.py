@@ -21,9 +21,14 @@ class Settings(Base):
         1_000_000, gt=0, description="most rows of availability in one answer; more is 413"
     )
     requests_per_s: float | None = Field(
-        None, gt=0, description="requests of one address and worker process; more is 429 [1/s]"
+        None,
+        gt=0,
+        description="requests of one address, of IPv6 of one /64 network; more is 429 [1/s]",
     )
     burst: int = Field(50, gt=0, description="requests of one address that may come at once")
     refresh_s: float = Field(
         60.0, ge=0, description="how often the index is brought up to date; 0: never [s]"
+    )
+    seedlink_state: str = Field(
+        "", description="folder where the SeedLink server keeps its ring; empty: .seedlink in the archive"
     )

@@ -31,7 +31,10 @@ def command(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 8080,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that answer; by default one for each core, at most 8."),
+    ] = None,
     seedlink: Annotated[
         int | None, typer.Option("--seedlink", min=1, max=65535, help="Serve SeedLink too, at this port.")
     ] = None,
