@@ -223,6 +223,7 @@ class TestRoundTrip:
         assert list(tmp_path.iterdir()) == [path]
 
     def test_a_folder_that_cannot_be_written_is_a_storage_error(self, tmp_path):
+        (tmp_path / "nowhere").touch()
         with pytest.raises(StorageError, match="cannot write"):
             write_miniseed([block()], tmp_path / "nowhere" / "f")
 

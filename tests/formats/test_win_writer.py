@@ -192,6 +192,7 @@ def test_two_blocks_of_one_second_and_none_at_all() -> None:
 
 
 def test_disk_that_refuses(tmp_path) -> None:
+    (tmp_path / "nowhere").touch()
     with pytest.raises(StorageError, match="cannot write"):
         write_win([_block(np.arange(100))], tmp_path / "nowhere" / "w")
 

@@ -1,7 +1,7 @@
 """miniSEED 2 and 3: reader and writer.
 
-Headers are read by `kaname.formats.miniseed_records`, Steim is unpacked by `kaname.formats.steim`; all else
-is packed and unpacked by pymseed (libmseed).
+Headers are read by `kaname.formats.miniseed_records` and records packed by `kaname.formats.miniseed_packing`;
+Steim is packed and unpacked by `kaname.formats.steim`, all else unpacked by pymseed (libmseed).
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pymseed import DataEncoding, MiniSEEDError, MS3Record, nslc2sourceid
+from numpy.typing import NDArray
+from pymseed import DataEncoding, nslc2sourceid
 
-from kaname.core.errors import FormatError, InputError, StorageError
-from kaname.core.time import isoformat
+from kaname.core.errors import FormatError, InputError
+from kaname.core.files import replacing
 from kaname.core.waveform import Waveform
 from kaname.formats.contract import WaveformRead, register
+from kaname.formats.miniseed_packing import pack_records
 from kaname.formats.miniseed_records import MEANING, Fault, Records, scan_records
 from kaname.formats.miniseed_sections import decode, sections
 from kaname.formats.overlaps import resolve_overlaps
@@ -31,7 +33,6 @@ _ENCODINGS: dict[str, DataEncoding] = {
     "float32": DataEncoding.FLOAT32,
     "float64": DataEncoding.FLOAT64,
 }
-_STEIM2_LIMIT = 1 << 29
 
 
 @register
@@ -124,18 +125,10 @@ def write_miniseed(
         When the disk refuses; the previous file, if any, is untouched.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            for block in blocks:
-                file.writelines(pack(block, version=version, record_length=record_length, encoding=encoding))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    except OSError as error:
-        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(target, sync=True) as partial, partial.open("wb") as file:
+        for block in blocks:
+            for data, _ in _packed(block, version, record_length, encoding):
+                file.write(data.data)
     return target
 
 
@@ -147,6 +140,17 @@ def pack(
     encoding: Encoding | None = None,
 ) -> Iterator[bytes]:
     """Yield the miniSEED records of a block, channel by channel; options and errors as `write_miniseed`."""
+    for data, ends in _packed(block, version, record_length, encoding):
+        whole, begin = data.tobytes(), 0
+        for end in ends.tolist():
+            yield whole[begin:end]
+            begin = end
+
+
+def _packed(
+    block: Waveform, version: int, record_length: int, encoding: Encoding | None
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+    """Yield the records of each channel and where each ends."""
     if version not in (2, 3):
         raise InputError(f"miniSEED version must be 2 or 3, found {version!r}")
     if encoding is not None and encoding not in _ENCODINGS:
@@ -154,20 +158,24 @@ def pack(
     if not 128 <= record_length <= 131072 or (version == 2 and record_length & (record_length - 1)):
         raise InputError(f"record length must be a power of two from 128 to 131072, found {record_length}")
     for identifier, samples in zip(block.ids, block.data):
-        code, kind, native = _encode(samples, encoding, identifier)
-        record = MS3Record(reclen=record_length, encoding=code)
-        channel = identifier.rsplit(".", 1)[1]
-        record.sourceid = _source_id(identifier, version)
-        try:
-            record.formatversion = version
-            record.starttime = int(block.start.astype(np.int64))
-            record.samprate = block.sampling_rate
-            for packed in record.generate(data_samples=native, sample_type=kind):
-                yield packed if len(channel) >= 3 else packed[:15] + channel.encode().ljust(3) + packed[18:]
-        except (MiniSEEDError, ValueError) as error:
-            raise InputError(
-                f"{identifier} from {isoformat(block.start)} cannot be written as miniSEED {version}: {error}"
-            ) from error
+        name = _source_id(identifier, version)
+        chosen = encoding or _encoding(samples)
+        native = _native(samples, chosen, identifier)
+        for choice in (chosen,) if encoding else (chosen, "int32"):
+            packed = pack_records(
+                native,
+                int(_ENCODINGS[choice]),
+                name,
+                block.start,
+                block.sampling_rate,
+                version=version,
+                record_length=record_length,
+            )
+            if packed is not None:
+                break
+        else:
+            raise InputError(f"{identifier}: differences beyond 30 bits do not fit steim2; choose int32")
+        yield packed
 
 
 def fits_version_2(identifier: str) -> bool:
@@ -176,13 +184,15 @@ def fits_version_2(identifier: str) -> bool:
 
 
 def _source_id(identifier: str, version: int) -> str:
-    network, station, location, channel = identifier.split(".")
+    """Return the identifier as `pack_records` wants it."""
+    if not identifier.isascii():
+        raise InputError(f"{identifier} has letters that miniSEED cannot hold; expected ASCII")
     if version == 2:
         if not fits_version_2(identifier):
             raise InputError(f"{identifier} has codes too long for miniSEED 2; write version 3")
-        # libmseed knows channels of three letters only: `pack` writes a shorter one over this.
-        channel = channel if len(channel) == 3 else "XXX"
-    elif len(channel) != 3 and channel.count("_") != 2:
+        return identifier
+    network, station, location, channel = identifier.split(".")
+    if len(channel) != 3 and channel.count("_") != 2:
         raise InputError(
             f"{identifier}: a channel of miniSEED 3 has three letters or is BAND_SOURCE_SUBSOURCE, "
             f"found {channel!r}"
@@ -193,36 +203,30 @@ def _source_id(identifier: str, version: int) -> str:
         raise InputError(f"{identifier} cannot be a source identifier of miniSEED: {error}") from error
 
 
-def _encode(samples: np.ndarray, encoding: Encoding | None, identifier: str) -> tuple[int, str, np.ndarray]:
-    """Return SEED encoding, libmseed sample type and the samples in that type, refusing any loss."""
-    integer = np.issubdtype(samples.dtype, np.integer)
-    if encoding is None:
-        if integer:
-            encoding = "steim2" if _fits_steim2(samples) else "int32"
-        else:
-            encoding = "float32" if samples.dtype.itemsize <= 4 else "float64"
-    kind, dtype = {"float32": ("f", np.float32), "float64": ("d", np.float64)}.get(encoding, ("i", np.int32))
-    if kind == "i" and not integer:
+def _encoding(samples: NDArray[Any]) -> Encoding:
+    if np.issubdtype(samples.dtype, np.integer):
+        return "steim2"
+    return "float32" if samples.dtype.itemsize <= 4 else "float64"
+
+
+_TYPES = {"int16": np.int16, "float32": np.float32, "float64": np.float64}
+
+
+def _native(samples: NDArray[Any], encoding: Encoding, identifier: str) -> NDArray[Any]:
+    """Return the samples in the type of an encoding, refusing any loss."""
+    dtype = np.dtype(_TYPES.get(encoding, np.int32))
+    if dtype.kind == "i" and not np.issubdtype(samples.dtype, np.integer):
         raise InputError(
             f"{identifier}: {samples.dtype} samples cannot be written as {encoding} without loss"
         )
     if samples.dtype == dtype:
-        native = np.ascontiguousarray(samples)
-    else:
-        with np.errstate(over="ignore"):  # refused below
-            native = np.ascontiguousarray(samples, dtype=dtype)
-        same = (native == samples) | (native != native)
-        if not same.all():
-            raise InputError(
-                f"{identifier}: sample {samples[np.argmin(same)]} does not fit the encoding {encoding}; "
-                f"choose a wider one"
-            )
-    if encoding == "int16" and (np.abs(native.astype(np.int64)) > 32767).any():
-        raise InputError(f"{identifier}: samples beyond 16 bits do not fit the encoding int16")
-    return _ENCODINGS[encoding], kind, native
-
-
-def _fits_steim2(samples: np.ndarray) -> bool:
-    if int(samples.max()) - int(samples.min()) < _STEIM2_LIMIT:
-        return True
-    return int(np.abs(np.diff(samples.astype(np.int64))).max()) < _STEIM2_LIMIT
+        return np.ascontiguousarray(samples)
+    with np.errstate(over="ignore"):  # refused below
+        native = np.ascontiguousarray(samples, dtype=dtype)
+    same = (native == samples) | (native != native)
+    if not same.all():
+        raise InputError(
+            f"{identifier}: sample {samples[np.argmin(same)]} does not fit the {8 * dtype.itemsize} bits of "
+            f"the encoding {encoding}; choose a wider one"
+        )
+    return native

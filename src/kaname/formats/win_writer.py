@@ -12,7 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kaname.core.errors import InputError, StorageError
+from kaname.core.errors import InputError
+from kaname.core.files import replacing
 from kaname.core.time import NS_PER_S, isoformat
 from kaname.core.waveform import Waveform
 from kaname.formats.win import OFFSET_S, Clock, Variant
@@ -152,17 +153,8 @@ def write_win(
     """
     packed = pack_win(blocks, form=form, clock=clock, number=number, variant=variant)
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            file.write(packed)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    except OSError as error:
-        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(target, sync=True) as partial:
+        partial.write_bytes(packed)
     return target
 
 
