@@ -1,15 +1,31 @@
-"""Whatever is asked, a service answers with a status of the standard, and never with 500."""
+"""Whatever is asked, a service answers with a status of the standard, and never with 500.
+
+``KANAME_FUZZ=50`` asks fifty times as many questions.
+"""
 
 from __future__ import annotations
 
+import os
 import string
+from itertools import product
 from urllib.parse import quote
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kaname.archive.inventory import publish
+from kaname.archive.store import Archive
+from kaname.center.app import Center
+from kaname.center.holdings import Holdings
 from kaname.center.parameters import SERVICES, Parameter
+from kaname.core.waveform import Waveform
+from kaname.formats.miniseed import write_miniseed
 
+from .conftest import asking
+
+MORE = int(os.environ.get("KANAME_FUZZ", "1"))
 EXPECTED = {200, 204, 400, 401, 404, 405, 413}
 
 CODES = st.lists(
@@ -61,7 +77,83 @@ REQUESTS = st.sampled_from([(s, m) for s in SERVICES.values() for m in s.methods
 )
 
 
-@settings(max_examples=250)
+NASTY = [
+    *(
+        "",
+        " ",
+        ",",
+        ",,",
+        "*",
+        "?",
+        "--",
+        "-",
+        "0",
+        "-1",
+        "1e9",
+        "1e10",
+        "1e400",
+        "nan",
+        "-inf",
+        "9" * 30,
+        "0x1",
+    ),
+    *(
+        "true",
+        "TRUE",
+        "tru",
+        "D,R,Q,M,B,*",
+        "xml",
+        "text",
+        "json",
+        "response",
+        "null",
+        "None",
+        "\x00",
+        "\n",
+        "é",
+    ),
+    *(
+        "2009-08-24",
+        "2009-08-24T24:00:00",
+        "0000-00-00",
+        "1677-12-31",
+        "2262-04-12",
+        "99999-01-01",
+        "+",
+        "%",
+        "%zz",
+    ),
+    *(
+        "../../etc/passwd",
+        "' OR 1=1 --",
+        "<script>",
+        "[",
+        "(",
+        "\\",
+        "*" * 200,
+        "A" * 5000,
+        "BW,GR,*,?",
+        "１２",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("service", "method"),
+    [pytest.param(s, m, id=f"{s.name}-{m}") for s in SERVICES.values() for m in s.methods],
+)
+def test_every_parameter_takes_every_nasty_value(ask, service, method):
+    for number, (parameter, value) in enumerate(product(service.parameters, NASTY)):
+        more = f"nodata=404&{'network=BW' if service.post else 'limit=1'}"
+        ways = list(product((parameter.name, parameter.short or parameter.name), (True, False), ("", more)))
+        for name, escaped, further in ways if MORE > 1 else [ways[number % len(ways)]]:
+            text = quote(value, safe="") if escaped else value.encode().decode("latin-1")
+            target = f"/fdsnws/{service.name}/1/{method}?{name}={text}&{further}"
+            reply = ask(target)
+            assert reply.status in EXPECTED, (target, reply.body)
+
+
+@settings(max_examples=250 * MORE)
 @given(request=REQUESTS)
 def test_no_query_is_an_error_of_ours(ask, request):
     service, method, asked = request
@@ -72,7 +164,7 @@ def test_no_query_is_an_error_of_ours(ask, request):
         assert reply.body.startswith(f"Error {reply.status}".encode())
 
 
-@settings(max_examples=200)
+@settings(max_examples=200 * MORE)
 @given(query=st.text(string.printable.replace("#", ""), max_size=60), name=st.sampled_from(list(SERVICES)))
 def test_no_raw_query_is_an_error_of_ours(ask, query, name):
     target = f"/fdsnws/{name}/1/query?" + query.encode("ascii", "ignore").decode()
@@ -82,7 +174,7 @@ def test_no_raw_query_is_an_error_of_ours(ask, query, name):
 LINE = st.tuples(CODES, CODES, CODES, CODES, TIMES, TIMES).map(" ".join)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300 * MORE)
 @given(
     service=st.sampled_from([s for s in SERVICES.values() if s.post]),
     head=st.lists(st.tuples(st.sampled_from(["quality", "level", "format", "merge", "x"]), WILD), max_size=3),
@@ -94,7 +186,7 @@ def test_no_body_is_an_error_of_ours(ask, service, head, body):
     assert reply.status in EXPECTED, reply.body
 
 
-@settings(max_examples=150)
+@settings(max_examples=150 * MORE)
 @given(
     id=st.sampled_from(["BW.RJOB..EHZ", "BW.UH3..SHZ", "BW.*.*.*"]) | WILD,
     start=TIMES | WILD,
@@ -107,9 +199,34 @@ def test_no_request_of_the_page_is_an_error_of_ours(ask, id, start, end, points)
     assert ask(f"/waveform.json?{query}").status in EXPECTED
 
 
-@settings(max_examples=100)
+@settings(max_examples=100 * MORE)
 @given(header=WILD | st.builds("Digest {}".format, WILD))
 def test_no_authorization_is_an_error_of_ours(ask, header):
     value = header.encode("latin-1", "ignore").decode("latin-1").replace("\n", "").replace("\r", "")
     reply = ask("/fdsnws/dataselect/1/queryauth?net=BW", Authorization=value)
     assert reply.status == 401
+
+
+RANGES = WILD | st.builds("bytes={}-{}".format, st.integers() | WILD, st.integers() | WILD)
+
+
+@settings(max_examples=150 * MORE)
+@given(path=WILD | st.sampled_from(["a.mseed", "access.toml", "../a.mseed", ".", ""]), span=RANGES)
+def test_no_request_of_a_mirror_is_an_error_of_ours(signed, path, span):
+    value = span.encode("latin-1", "ignore").decode("latin-1").replace("\n", "").replace("\r", "")
+    reply = signed(f"/mirror/files/{quote(path)}", Range=value)
+    assert reply.status in {200, 206, 404, 416}, reply.body
+    assert (reply.status in {200, 206, 416}) == (path == "a.mseed")
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory):
+    """The application of an archive of one file, signed."""
+    root = tmp_path_factory.mktemp("signed")
+    block = Waveform(
+        np.arange(5000, dtype=np.int32)[np.newaxis], ("XX.A..HHZ",), np.datetime64("2021-01-01"), 100.0
+    )
+    write_miniseed([block], root / "a.mseed")
+    with Archive(root) as archive:
+        publish(archive)
+    return asking(Center(Holdings(root)).application())
