@@ -37,7 +37,7 @@ class Prediction:
 
     @property
     def median(self) -> Floats:
-        """Median in the unit of the measure, ``(n,)``; meaningless for an intensity, which has no logarithm."""
+        """Median in the unit of the measure, ``(n,)``; not for an intensity, whose `mean` is no logarithm."""
         return np.exp(self.mean)
 
 
@@ -53,7 +53,7 @@ class GroundMotionModel(Protocol):
     needs: tuple[str, ...]
     """Columns in which no value may be missing."""
     measures: tuple[str, ...]
-    """Measures with coefficients of their own; spectral accelerations between two of them are interpolated."""
+    """Measures with coefficients of their own; between two spectral accelerations it interpolates."""
 
     def predict(self, table: pd.DataFrame, measure: str) -> Prediction:
         """Return the distribution of a measure at every row.
@@ -150,9 +150,9 @@ def needed(table: pd.DataFrame, columns: Sequence[str], name: str) -> dict[str, 
         else:
             missing = np.asarray(table[column].isna() | (table[column] == ""))
         if missing.any():
-            rows = ", ".join(map(str, table.index[missing][:5])) + ", ..." * (missing.sum() > 5)
+            rows = ", ".join(map(str, table.index[missing][:5])) + ", ..." * int(missing.sum() > 5)
             raise InputError(
-                f"{name} needs {column}, which is missing in {missing.sum()} of {len(table)} rows (index {rows}); "
+                f"{name} needs {column}, missing in {missing.sum()} of {len(table)} rows (index {rows}); "
                 "fill it, or leave these rows out"
             )
         arrays[column] = values
@@ -161,4 +161,4 @@ def needed(table: pd.DataFrame, columns: Sequence[str], name: str) -> dict[str, 
 
 def _load() -> None:
     # Importing registers them; what they need beyond our own dependencies they import when they are made.
-    pass
+    from kaname.modeling.ground_motion import boore_2014, si_midorikawa_1999, zhao_2006  # noqa: F401
