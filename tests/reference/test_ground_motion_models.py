@@ -85,7 +85,7 @@ def test_equals_the_verification_table(
         if OF_THE_PROGRAM.search(file):
             allowed = allowed + (_rounding(table, measure, file) * expected if kind == "MEAN" else 0.0005)
         elif name == BOORE and kind == "MEAN":
-            allowed = allowed + 1.5e-6 * expected  # computed in single precision
+            allowed = 7e-6 * expected  # six digits, rounded in cm/s2 and again in g
         elif name == BOORE:
             # Printed to four decimals; the two periods between rows were interpolated from printed values.
             allowed = np.full(len(raw), 1.1e-4 if column in ("0.210", "0.230") else 6.5e-5)
