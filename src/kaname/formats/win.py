@@ -297,8 +297,10 @@ def _window(
 def _sorted(table: NDArray[Any]) -> NDArray[Any]:
     """Sort by channel and time, in the order of the file where both agree."""
     if (np.diff(table[:, TIME]) >= 0).all():
-        return table[np.argsort(table[:, KEY], kind="stable")]
-    return table[np.lexsort((table[:, TIME], table[:, KEY]))]
+        order = np.argsort(table[:, KEY], kind="stable")
+    else:
+        order = np.lexsort((table[:, TIME], table[:, KEY]))
+    return table.take(order, axis=0)
 
 
 def _rate(row: NDArray[Any]) -> float:

@@ -309,48 +309,61 @@ def decode(
 
     ``low_first`` takes the low half of a byte for the earlier of two 4-bit differences.
     """
-    at = 0
+    # Unsigned indices: none is negative, which the compiler would otherwise ask at each.
+    one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+    at = np.uint64(0)
     for i in range(table.shape[0]):
-        p, n, code = table[i, OFFSET], table[i, COUNT], table[i, CODE]
-        value = _uint32(data, p)
-        packed = data[p + 4 : p + 4 + (code * (n - 1) if code else n >> 1)]
-        here = out[at : at + n]
-        here[0] = value
-        # Slices and counted loops: the compiler then knows that no index is negative.
+        p, n, code = np.uint64(table[i, OFFSET]), np.uint64(table[i, COUNT]), table[i, CODE]
+        value = np.int32(_big(data, p))
+        out[at] = value
+        p, at, n = p + four, at + one, n - one
         if code == 0:
-            for k in range((n - 1) >> 1):
-                early, late = np.int64(packed[k]) >> 4, np.int64(packed[k]) & 15
+            for k in range(n >> one):
+                byte = np.int32(data[p + k])
+                early, late = byte >> 4, byte & 15
                 if low_first:
                     early, late = late, early
-                value += (early ^ 8) - 8
-                here[2 * k + 1] = value
-                value += (late ^ 8) - 8
-                here[2 * k + 2] = value
-            if n & 1 == 0:
-                byte = np.int64(packed[packed.size - 1])
+                value += np.int32((early ^ 8) - 8)
+                out[at + two * k] = value
+                value += np.int32((late ^ 8) - 8)
+                out[at + two * k + one] = value
+            if n & one:
+                byte = np.int32(data[p + (n >> one)])
                 half = byte & 15 if low_first else byte >> 4
-                here[n - 1] = value + (half ^ 8) - 8
+                out[at + n - one] = value + np.int32((half ^ 8) - 8)
         elif code == 1:
-            for k in range(packed.size):
-                value += _signed(packed[k])
-                here[k + 1] = value
+            for k in range(n):
+                value += np.int32(np.int8(data[p + k]))
+                out[at + k] = value
         elif code == 2:
-            for k in range(n - 1):
-                value += (_signed(packed[2 * k]) << 8) | np.int64(packed[2 * k + 1])
-                here[k + 1] = value
+            for k in range(n):
+                q = p + two * k
+                value += np.int32(np.int8(data[q])) << 8 | np.int32(data[q + one])
+                out[at + k] = value
         elif code == 3:
-            for k in range(n - 1):
+            for k in range(n):
+                q = p + three * k
                 value += (
-                    (_signed(packed[3 * k]) << 16)
-                    | (np.int64(packed[3 * k + 1]) << 8)
-                    | np.int64(packed[3 * k + 2])
+                    np.int32(np.int8(data[q])) << 16 | np.int32(data[q + one]) << 8 | np.int32(data[q + two])
                 )
-                here[k + 1] = value
+                out[at + k] = value
         else:
-            for k in range(n - 1):
-                value += _uint32(packed, 4 * k)
-                here[k + 1] = value
+            for k in range(n):
+                value += np.int32(_big(data, p + four * k))
+                out[at + k] = value
         at += n
+
+
+@njit(cache=True)
+def _big(data: NDArray[Any], p: Any) -> Any:  # pragma: no cover  (compiled)
+    """Return 32 bits at an unsigned place."""
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    return (
+        np.uint32(data[p]) << 24
+        | np.uint32(data[p + one]) << 16
+        | np.uint32(data[p + two]) << 8
+        | np.uint32(data[p + three])
+    )
 
 
 @njit(cache=True, nogil=True)

@@ -9,6 +9,7 @@ specific", ``1`` claims no orientation, and the band code follows from the rate.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _NAMED = re.compile(r"^([0-9A-F]{4})?\.([0-9A-F]{4})\.\.[A-Z]Y1$")
 
@@ -17,6 +18,7 @@ _BANDS = ((1000.0, "F", "G"), (250.0, "C", "D"), (80.0, "H", "E"), (10.0, "B", "
 _LONG_PERIOD_S = 10.0
 
 
+@lru_cache(maxsize=1024)
 def band_code(rate: float, period_s: float | None = None) -> str:
     """Return the SEED band code of a rate [Hz] and the sensor's natural period [s] (``None``: unknown)."""
     short = period_s is not None and period_s < _LONG_PERIOD_S
