@@ -55,11 +55,17 @@ class Waveform:
         for identifier in self.ids:
             if identifier.count(".") != 3:
                 raise InputError(f"{identifier!r} is not a SEED identifier NET.STA.LOC.CHA")
-        object.__setattr__(self, "data", data)
-        object.__setattr__(self, "ids", tuple(self.ids))
-        object.__setattr__(self, "start", as_time(self.start))
-        object.__setattr__(self, "sampling_rate", float(self.sampling_rate))
         check_unit(self.unit)
+        # Most blocks are made by readers with all of these in order, and a frozen field is slow to set.
+        start = as_time(self.start)
+        if data is not self.data:
+            object.__setattr__(self, "data", data)
+        if type(self.ids) is not tuple:
+            object.__setattr__(self, "ids", tuple(self.ids))
+        if start is not self.start:
+            object.__setattr__(self, "start", start)
+        if type(self.sampling_rate) is not float:
+            object.__setattr__(self, "sampling_rate", float(self.sampling_rate))
 
     @property
     def n_channel(self) -> int:
