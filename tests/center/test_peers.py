@@ -74,20 +74,26 @@ def test_rover_fills_a_repository(centre, peers, tmp_path):
                     os.killpg(process.pid, signal.SIGTERM)
         assert code == 0, (tmp_path / "log").read_text()
 
+    def log() -> str:
+        return (tmp_path / "log").read_text()
+
+    def ask(command: str, *words: str) -> None:
+        services = [("availability", "availability"), ("dataselect", "dataselect"), ("station", "station")]
+        addresses = (w for name, service in services for w in (f"--{name}-url", centre.service(service)))
+        run(rover, command, *words, "-f", "repository/rover.config", *addresses)
+
     run(rover, "init-repository", "repository")
     request = tmp_path / "request.txt"
     request.write_text(
         "BW RJOB -- EHZ 2009-08-24T00:00:00 2009-08-25T00:00:00\nBW UH* * * 2010-05-27 2010-05-28\n"
     )
-    run(
-        *(rover, "retrieve", str(request), "-f", "repository/rover.config"),
-        *(
-            "--availability-url",
-            centre.service("availability"),
-            "--dataselect-url",
-            centre.service("dataselect"),
-        ),
-    )
+    ask("list-retrieve", str(request))
+    assert "BW_RJOB__EHZ" in log() and "BW_UH4__EHZ" in log()
+    ask("retrieve", str(request))
     files = [p for p in (tmp_path / "repository" / "data").rglob("*") if p.is_file()]
     ids = {t.id for p in files if "sqlite" not in p.name for t in obspy.read(str(p), headonly=True)}
     assert {"BW.RJOB..EHZ", "BW.UH1..SHZ", "BW.UH4..EHZ"} <= ids
+    ask("list-index", "station=RJOB")
+    assert "2009-08-24T00:20:03" in log()
+    ask("list-retrieve", str(request))
+    assert "BW_RJOB__EHZ" not in log()  # there is nothing left to get
