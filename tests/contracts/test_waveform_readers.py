@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import strong_motion_files
 import win_files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -166,6 +167,45 @@ WRITERS["asdf"] = {
         ("float64", {}),
         ("int32", {"compression": "gzip", "fletcher32": True}),
     )
+}
+
+_STRONG = strong_motion_files
+_MINUTE = UTCDateTime(2013, 9, 1, 4, 10)
+WRITERS |= {
+    "cosmos": {
+        "counts": (
+            _STRONG.stream("HNN", "HNE", "HNZ", start=START, network="CE", station="011", dtype="i4"),
+            lambda s, p: _STRONG.cosmos(s, p, raw=True),
+        ),
+        "cm/s2": (
+            _STRONG.stream("HNN", "HNE", start=START, network="CE", station="011"),
+            lambda s, p: _STRONG.cosmos(s, p, raw=False),
+        ),
+    },
+    "smc": {"corrected": (_STRONG.stream("HNN", start=START, network="NP", station="1675"), _STRONG.smc)},
+    "csmip": {
+        "volume 2": (
+            _STRONG.stream("HNN", "HNZ", "HNE", start=START, network="CE", station="36456"),
+            _STRONG.csmip,
+        )
+    },
+    "geonet": {
+        "V2A": (
+            _STRONG.stream("HN1", "HN2", "HNZ", start=START, network="NZ", station="WTMC", mm=True),
+            lambda s, p: _STRONG.geonet(s, p, corrected=True),
+        ),
+        "V1A": (
+            _STRONG.stream("HN1", "HN2", "HNZ", start=START, network="NZ", station="WTMC", mm=True),
+            lambda s, p: _STRONG.geonet(s, p, corrected=False),
+        ),
+    },
+    "esm": {"DYNA": (_STRONG.stream("HNE", start=START, network="HI", station="ARS1"), _STRONG.esm)},
+    "usc": {
+        "volume 1": (
+            _STRONG.stream("HNE", start=_MINUTE, network="LA", station="0017", unit=0.1 * 980.665),
+            _STRONG.usc,
+        )
+    },
 }
 CASES = [(name, case) for name, cases in WRITERS.items() for case in cases]
 

@@ -3,8 +3,9 @@
 Known are the Ridgecrest 2019 table of Rekoske et al. (2020, doi:10.1785/0220190292), the flatfile of the
 Engineering Strong-Motion database (Lanzano et al. 2019, doi:10.1007/s10518-018-0480-z), that of NGA-West2
 (Ancheta et al. 2014, doi:10.1193/070913EQS197M), ShakeMap's ``stationlist.json``, and station lists with
-``ln_pga_g`` as the GEM Earthquake Impact Database has them. Each is known by its columns. Nothing is filled in:
-what a table does not state is missing, and what only its reader can know (tectonic region, licence) is an option.
+``ln_pga_g`` as the GEM Earthquake Impact Database has them. Each is known by its columns. Nothing is filled
+in: what a table does not state is missing, and what only its reader can know (tectonic region, licence) is
+an option.
 """
 
 from __future__ import annotations

@@ -1,0 +1,167 @@
+"""CSMIP volume 2 (``.V2``), the text format of the California Geological Survey: corrected accelerograms.
+
+Format: Shakal & Huang (1985), Standard Tape Format for CSMIP Strong-Motion Data Tapes, Office of Strong
+Motion Studies Report OSMS 85-03. For each component 25 lines of text, 100 integers (16 of 5 columns), 100
+reals (8 of 10 columns), then acceleration, velocity and displacement, each after a line that states how
+many samples there are, their interval, unit and format. Written since the 1970s by CDMG and CGS. Times are
+local or UTC, as the line says; years have two digits.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from kaname.core.errors import FormatError
+from kaname.core.shaking import GRAVITY_CM_S2
+from kaname.formats.accelerograms import (
+    AccelerogramRead,
+    AccelerogramReader,
+    RecordHeader,
+    degrees,
+    direction,
+    fixed_width,
+    full_year,
+    moment,
+    number,
+)
+from kaname.formats.contract import register
+
+_TITLE = re.compile(rb"^\s*corrected accelerogram\b", re.IGNORECASE)
+_SECOND = re.compile(rb"^\s*uncorrected accelerogram data\b", re.IGNORECASE)
+_SECTION = re.compile(
+    r"^\s*(\d{1,8})\s+points of (accel|veloc|displ)\w*\s+data equally spaced at\s+([\d.]+)\s+sec\.?,?\s*"
+    r"(?:\(units:|in)\s*([^)\s(]+?)\.?\)?\s*(?:\((\d*)f(\d+)[\d.]*\))?\s*$",
+    re.IGNORECASE,
+)
+_TEXT_LINES, _INTEGER_LINES, _REAL_LINES = 25, 7, 13
+_CM_S2 = {"cm/sec/sec": 1.0, "cm/sec2": 1.0, "cm/s/s": 1.0, "cm/s2": 1.0, "gal": 1.0, "g": GRAVITY_CM_S2}
+_NETWORKS = {"CDMG": "CE", "CGS": "CE", "CSMIP": "CE", "USGS": "NP"}
+_CLOCK = r"(\d\d?)/(\d\d?)/(\d\d),\s*(\d\d?):(\d\d):(\d\d?(?:\.\d+)?)\s*([A-Z]{2,4})"
+
+
+@register
+class CsmipReader(AccelerogramReader):
+    """Reader of CSMIP volume 2 files."""
+
+    name = "csmip"
+
+    def sniff(self, head: bytes, path: Path) -> bool:
+        """Look for the first two lines, which no other format has together."""
+        lines = head[:400].split(b"\n")
+        return bool(len(lines) > 1 and _TITLE.match(lines[0]) and _SECOND.match(lines[1]))
+
+    def parse(self, content: bytes, path: Path) -> AccelerogramRead:
+        """Parse the components; each begins with its own title."""
+        lines = content.replace(b"\r", b"").split(b"\n")
+        begins = [
+            k
+            for k in range(len(lines) - 1)
+            if _TITLE.match(lines[k][:80]) and _SECOND.match(lines[k + 1][:80])
+        ]
+        if not begins:
+            raise FormatError(f"{path} is no CSMIP volume 2 file: no line begins a record")
+        out = AccelerogramRead()
+        for at, end in zip(begins, [*begins[1:], len(lines)]):
+            _component(lines[at:end], path, out, bool(lines[-1]) and end == len(lines))
+        return out
+
+
+def _component(lines: list[bytes], path: Path, out: AccelerogramRead, cut: bool) -> None:
+    text = [line.decode("latin-1") for line in lines[:_TEXT_LINES]]
+    if len(text) < _TEXT_LINES:
+        out.fail(path, "truncated in the header of a component")
+        return
+    after = _TEXT_LINES + _INTEGER_LINES
+    reals, _ = fixed_width(lines[after : after + _REAL_LINES], 10, 8, 100)
+    header = _header(text, reals)
+    sections = []
+    for k, line in enumerate(lines):
+        found = _SECTION.match(line.decode("latin-1")) if k >= _TEXT_LINES else None
+        if found:
+            sections.append((k, found))
+    acceleration = next(((k, s) for k, s in sections if s[2].lower() == "accel"), None)
+    if acceleration is None:
+        out.fail(
+            path, f"left out {header.component}: no line states how many samples of acceleration there are"
+        )
+        return
+    at, section = acceleration
+    count, interval, unit = int(section[1]), number(section[3]), section[4].lower()
+    factor = _CM_S2.get(unit)
+    if factor is None or not 0 < interval <= 2:
+        out.fail(path, f"left out {header.component}: its unit is {unit!r} and its interval {section[3]} s")
+        return
+    per_line, width = int(section[5] or 8) or 8, int(section[6] or 10) or 10
+    body = lines[at + 1 : at + 1 + -(-count // per_line)]
+    if cut and body and at + 1 + len(body) >= len(lines):
+        body[-1] = body[-1][: (len(body[-1]) - 1) // width * width]
+    values, _ = fixed_width(body, width, per_line, count)
+    if len(values) < count:
+        out.fail(path, f"truncated: {header.component} has {count} samples stated, {len(values)} found")
+    header = replace(header, sampling_rate=round(1.0 / interval, 6), n_sample=count, peak_factor=factor)
+    out.add(path, header, values if factor == 1.0 else values * factor, complete=len(values) == count)
+
+
+def _header(text: list[str], reals: np.ndarray) -> RecordHeader:
+    below = "\n".join(text[10:])  # these lines are not always the same ones
+    agency = re.search(r"\b(CDMG|CGS|CSMIP|USGS)\b", text[1] + " " + text[6])
+    station = re.search(
+        r"STATION NO\.\s*(\S+)\s+([\d.]+[NS])\s*,\s*([\d.]+[EW])\s*(.*?)\s*S/N", text[5], re.IGNORECASE
+    )
+    component = re.search(r"CHAN\s*\d+\s*:\s*(.*?)\s*$", text[7], re.IGNORECASE)
+    word = component[1] if component else ""
+    azimuth, vertical = direction(word)
+    clock = re.search(r"(?:trigger|start) time:\s*" + _CLOCK, text[4], re.IGNORECASE)
+    origin = re.search(r"\(\s*origin[^:]*:\s*" + _CLOCK, text[3], re.IGNORECASE)
+    place = re.search(
+        r"HYPOCENTER[^:]*:\s*([\d.]+[NS])\s*,\s*([\d.]+[EW]),?\s*(?:H\s*=\s*([\d.]+))?",
+        text[9],
+        re.IGNORECASE,
+    )
+    size = re.search(r"\b(MW|ML|MS|MB)\s*[=:]\s*(\d+(?:\.\d+)?)", text[9], re.IGNORECASE)
+    peak = re.search(r"PEAK ACCELERATION\s*=\s*(-?[\d.]+)", below, re.IGNORECASE)
+    band = re.search(
+        r"FILTERED WITH (?:RAMPS|3 dB pts)\s*AT\s*([\d.]+)(?:\s*-\s*([\d.]+))?\s*AND\s*([\d.]+)",
+        below,
+        re.IGNORECASE,
+    )
+    return RecordHeader(
+        format="csmip",
+        stage="corrected",
+        network=_NETWORKS.get(agency[1].upper(), "") if agency else "",
+        station=station[1] if station else "",
+        station_name=re.sub(r"\s{2,}.*", "", text[6].strip()),
+        component=word,
+        azimuth_deg=azimuth,
+        vertical=vertical,
+        start=_time(clock),
+        latitude=degrees(station[2].upper()) if station else np.nan,
+        longitude=degrees(station[3].upper()) if station else np.nan,
+        event_name="" if text[2].startswith("Rcrd") else re.sub(r"\s+", " ", text[2]).strip(),
+        origin_time=_time(origin),
+        event_latitude=degrees(place[1].upper()) if place else np.nan,
+        event_longitude=degrees(place[2].upper()) if place else np.nan,
+        event_depth_km=float(place[3]) if place and place[3] else np.nan,
+        magnitude=number(size[2]) if size else np.nan,
+        magnitude_type={"MW": "Mw", "ML": "ML", "MS": "Ms", "MB": "mb"}[size[1].upper()] if size else "",
+        instrument=station[4] if station else "",
+        natural_frequency_hz=1.0 / reals[0] if len(reals) and reals[0] > 0 else np.nan,
+        damping=float(reals[1]) if len(reals) > 1 and reals[1] > 0 else np.nan,
+        # Of a ramp the end in the pass band is the corner.
+        corner_low_hz=number(band[2] or band[1]) if band else np.nan,
+        corner_high_hz=number(band[3]) if band else np.nan,
+        peak=peak[1] if peak and math.isfinite(number(peak[1])) else "",
+        comments=" ".join(text[k].strip() for k in (8, 9)),
+    )
+
+
+def _time(found: re.Match[str] | None) -> np.datetime64:
+    if found is None:
+        return np.datetime64("NaT", "ns")
+    month, day, year, hour, minute = (int(found[k]) for k in range(1, 6))
+    return moment(full_year(year), month, day, hour, minute, float(found[6]), found[7])
