@@ -2,9 +2,9 @@
 
     python benchmarks/bench_mirror.py [--gigabytes 2] [--folder DIR]
 
-Files of 16 MB of miniSEED records with random samples. Every copy is verified (SHA-256 of every byte), indexed
-and synchronised to disk; beside it, in turn, ``cp -r`` and ``sync``. CPU seconds are those of this process and,
-over loopback, of the server and its start; on a machine that is shared they tell more than the clock.
+Files of 16 MB of miniSEED records with random samples. Every copy is verified (SHA-256 of every byte),
+indexed and synchronised to disk; beside it, in turn, ``cp -r`` and ``sync``. CPU seconds are those of this
+process and, over loopback, of the server and its start; where others work too they tell more than the clock.
 """
 
 from __future__ import annotations

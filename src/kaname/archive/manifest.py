@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from kaname.archive.refresh import PARTIAL_SUFFIX
 from kaname.archive.signing import Signer, key_text, verify
 from kaname.archive.store import OWN_NAMES
 from kaname.core.errors import FormatError, StorageError
+from kaname.core.files import replacing
 
 STATE = ".mirror"
 """Hidden folder of an archive for what belongs to copying it."""
@@ -125,18 +125,8 @@ class Manifest:
         StorageError
             When the disk refuses.
         """
-        path = manifest_path(root)
-        partial = path.with_name(f"{_NAME}{PARTIAL_SUFFIX}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                file.write(self.data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+        with replacing(manifest_path(root), sync=True) as partial:
+            partial.write_bytes(self.data)
 
 
 def manifest_path(root: Path) -> Path:

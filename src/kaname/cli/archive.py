@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -13,10 +13,7 @@ from kaname.cli._archive_access import access
 from kaname.cli._archive_access import app as user_app
 from kaname.cli._archive_copy import manifest, mirror
 from kaname.cli._archive_quality import measured, quality
-from kaname.core.errors import InputError, KanameError
-
-if TYPE_CHECKING:
-    from kaname.core.waveform import Waveform
+from kaname.core.errors import InputError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +29,12 @@ def add(
     channels: Annotated[
         list[Path] | None,
         typer.Option("--channels", help="Channel table of WIN or WIN32; may be repeated."),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="Format where it cannot be recognised: win-tilt, win-utc, win32-utc (clock in UTC)."
+        ),
     ] = None,
     version: Annotated[
         int | None, typer.Option("--miniseed", help="miniSEED version to write; 2 where the codes fit it.")
@@ -49,6 +52,7 @@ def add(
             paths,
             network=network,
             channels=channels or (),
+            format=format,
             version=None if version is None else _version(version),
             record_length=record_length,
             progress=progress,
@@ -142,7 +146,7 @@ def read(
     out: Annotated[Path | None, typer.Option("--out", help="File to write.")] = None,
     format: Annotated[
         str,
-        typer.Option("--format", help="miniseed2, miniseed3, or one that ObsPy writes, such as SAC."),
+        typer.Option("--format", help="miniseed2, miniseed3, sac (one stretch), win32, hdf5 (ASDF)."),
     ] = "miniseed2",
     as_json: Json = False,
     failures: Failures = None,
@@ -150,11 +154,13 @@ def read(
     """Read channels and a time range, to a file or as a summary."""
     from kaname.archive.store import Archive
     from kaname.core.time import isoformat
+    from kaname.formats.writing import waveform_format
 
+    form = waveform_format(format)
     with Archive(root) as archive:
         found = archive.read(ids or "*", start, end)
     if out is not None and found.blocks:
-        _write(found.blocks, out, format)
+        form.write(found.blocks, out)
     blocks = [
         {
             "id": block.ids[0],
@@ -186,21 +192,6 @@ def _version(number: int) -> Any:
     if number not in (2, 3):
         raise InputError(f"miniSEED version must be 2 or 3, found {number}")
     return number
-
-
-def _write(blocks: list[Waveform], path: Path, format: str) -> None:
-    if format in ("miniseed2", "miniseed3"):
-        from kaname.formats.miniseed import write_miniseed
-
-        write_miniseed(blocks, path, version=_version(int(format[-1])))
-        return
-    from obspy import Stream
-
-    stream = Stream([trace for block in blocks for trace in block.to_stream()])
-    try:
-        stream.write(str(path), format=format.upper())
-    except (ValueError, TypeError, NotImplementedError, OSError) as error:
-        raise KanameError(f"ObsPy cannot write {path} as {format}: {error}") from error
 
 
 app.command()(quality)

@@ -177,25 +177,23 @@ def join(blocks: Iterable[Waveform], *, tolerance: float = 0.5) -> list[Waveform
     Blocks are taken in the given order; sort by start first when that is not the order of time.
     """
     runs: list[list[Waveform]] = []
-    expected = None
+    n_sample = 0
     for block in blocks:
-        if runs and expected is not None and _continues(block, runs[-1], tolerance):
+        # Against the run's own clock too, so that many small drifts cannot add up to a silent shift.
+        if (
+            runs
+            and block.follows(runs[-1][-1], tolerance=tolerance)
+            and abs(runs[-1][0].index(block.start) - n_sample) <= tolerance
+        ):
             runs[-1].append(block)
+            n_sample += block.n_sample
         else:
             runs.append([block])
-        expected = block.following
+            n_sample = block.n_sample
     return [
         run[0] if len(run) == 1 else replace(run[0], data=np.concatenate([b.data for b in run], axis=1))
         for run in runs
     ]
-
-
-def _continues(block: Waveform, run: list[Waveform], tolerance: float) -> bool:
-    # Against the run's own clock too, so that many small drifts cannot add up to a silent shift.
-    if not block.follows(run[-1], tolerance=tolerance):
-        return False
-    n_sample = sum(b.n_sample for b in run)
-    return abs(run[0].index(block.start) - n_sample) <= tolerance
 
 
 def align(blocks: Sequence[Waveform]) -> list[Waveform]:
