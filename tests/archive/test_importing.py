@@ -269,6 +269,16 @@ class TestTrouble:
             Archive(tmp_path / "file" / "archive").add([tmp_path / "one"])
 
 
+def test_a_clock_that_nothing_tells_is_named(archive, tmp_path):
+    truth = Waveform(np.arange(300)[np.newaxis], ("0101.1A2B..HY1",), as_time("2024-01-01"), 100.0)
+    path = write_win([truth], tmp_path / "a.cnt", clock="UTC")
+    report = archive.add([path], format="win32-utc")
+    assert not report.failures
+    (block,) = archive.read().blocks
+    assert (block.start, block.n_sample) == (truth.start, 300)
+    assert archive.add([path], format="nothing").failures[0]["error"] == "NotFoundError"
+
+
 def test_a_channel_table_gives_win_records_the_names_of_sensors(tmp_path):
     """The table lies among the data and is no source itself; its line is a genuine one of Hi-net."""
     data = tmp_path / "data"

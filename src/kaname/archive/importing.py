@@ -73,6 +73,8 @@ class Importer:
         Network code for sources that state none.
     table
         Gives channels of WIN and WIN32 the names of sensors.
+    format
+        Name of the reader; by default the first that recognises the file.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Importer:
         record_length: int,
         network: str,
         table: ChannelTable | None = None,
+        format: str | None = None,
     ) -> None:
         self.root = root
         self.index = index
@@ -93,6 +96,7 @@ class Importer:
         self.record_length = record_length
         self.network = network
         self.table = table
+        self.format = format
         self.report = AddReport()
         self._pending: dict[PurePosixPath, list[Part]] = {}
         self._n_byte = 0
@@ -100,7 +104,7 @@ class Importer:
     def add(self, source: Path) -> None:
         """Take in one file; what cannot be taken in becomes a failure."""
         try:
-            read = read_waveforms(source)
+            read = read_waveforms(source, format=self.format)
             if self.table is not None:
                 read = self.table.rename(read, source)
         except (KanameError, OSError) as error:

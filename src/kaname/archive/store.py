@@ -151,6 +151,7 @@ class Archive:
         *,
         network: str = "",
         channels: Iterable[str | Path] = (),
+        format: str | None = None,
         version: Literal[2, 3] | None = None,
         record_length: int = 512,
         wait_s: float = 60.0,
@@ -171,6 +172,9 @@ class Archive:
         channels
             Channel tables of WIN and WIN32 (`kaname.formats.win_channels.read_channel_table`), which give
             channels the names of sensors. They are no sources themselves, wherever they lie.
+        format
+            Name of the reader (`kaname.formats.contract.readers`) where it cannot be recognised, such as
+            ``win32-utc``; by default the first that recognises the file.
         version
             miniSEED version to write: 2 keeps times to the microsecond and rates to 6e-8, 3 all of both. By
             default 2 wherever the codes fit it.
@@ -211,6 +215,7 @@ class Archive:
                 record_length=record_length,
                 network=network,
                 table=table,
+                format=format,
             )
             with progress("add", len(files)) as advance:
                 for file in files:

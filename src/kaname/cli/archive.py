@@ -33,7 +33,7 @@ def add(
     format: Annotated[
         str | None,
         typer.Option(
-            "--format", help="Format where it cannot be recognised: win-tilt, win-utc, win32-utc (clock in UTC)."
+            "--format", help="Format where it is not recognised: win-tilt, win-utc, win32-utc (clock in UTC)."
         ),
     ] = None,
     version: Annotated[

@@ -38,13 +38,20 @@ def command(
     ] = False,
     network: Annotated[str, typer.Option(help="Network code for sources that state none.")] = "",
     reader: Annotated[
-        str | None, typer.Option("--format", help="Format of the waveforms, where it cannot be recognised.")
+        str | None,
+        typer.Option(
+            "--format", help="Format where it is not recognised: win-tilt, win-utc, win32-utc (clock in UTC)."
+        ),
     ] = None,
     channels: Annotated[
         list[Path] | None,
         typer.Option(
             "--channels", help="Channel table of WIN or WIN32, to read and to write; may be repeated."
         ),
+    ] = None,
+    declaration: Annotated[
+        Path | None,
+        typer.Option("--declaration", help="TOML that says what series in CSV or radar images hold."),
     ] = None,
     start: Annotated[str | None, typer.Option("--start", help="First time, UTC, ISO 8601.")] = None,
     end: Annotated[str | None, typer.Option("--end", help="First time no longer wanted, UTC.")] = None,
@@ -70,6 +77,7 @@ def command(
         network=network,
         reader=reader,
         channels=tuple(channels or ()),
+        declaration=declaration,
         start=None if start is None else as_time(start),
         end=None if end is None else as_time(end),
     )

@@ -55,11 +55,12 @@ def _dated(head: bytes, wide: bool) -> bool:
 
 
 class _Reader:
-    """What the three readers share."""
+    """What the readers share."""
 
     name: str
     wide = False
     variant: Variant = "plain"
+    clock: Clock = "JST"
 
     def sniff(self, head: bytes, path: Path) -> bool:
         """Look for a first second whose channel blocks fill it exactly."""
@@ -67,7 +68,7 @@ class _Reader:
 
     def read(self, path: Path, *, start: np.datetime64 | None, end: np.datetime64 | None) -> WaveformRead:
         """Read the samples with ``start <= time < end``; see `read_win`."""
-        return _read(path, self.wide, start, end, "JST", self.variant, "high first")
+        return _read(path, self.wide, start, end, self.clock, self.variant, "high first")
 
 
 @register
@@ -85,16 +86,35 @@ class Win32Reader(_Reader):
     wide = True
 
 
+class _Named(_Reader):
+    def sniff(self, head: bytes, path: Path) -> bool:
+        """Never: nothing in the bytes tells this variant from the plain one."""
+        return False
+
+
 @register
-class WinTiltReader(_Reader):
+class WinTiltReader(_Named):
     """Reader of the tilt variant of WIN; its bytes look like WIN, so it must be named."""
 
     name = "win-tilt"
     variant: Variant = "tilt"
 
-    def sniff(self, head: bytes, path: Path) -> bool:
-        """Never: nothing in the bytes tells this variant from WIN."""
-        return False
+
+@register
+class WinUtcReader(_Named):
+    """Reader of WIN whose clock is UTC, as outside Japan; nothing says so, so it must be named."""
+
+    name = "win-utc"
+    clock: Clock = "UTC"
+
+
+@register
+class Win32UtcReader(_Named):
+    """Reader of WIN32 whose clock is UTC."""
+
+    name = "win32-utc"
+    wide = True
+    clock: Clock = "UTC"
 
 
 def read_win(
