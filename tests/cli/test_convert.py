@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +235,65 @@ def test_positions_of_a_gnss_station(tmp_path, to) -> None:
     proofs = table(out, "proofs").set_index("aspect")["verdict"]
     assert proofs["rows"] == proofs["east_mm"] == "equal" and "wrong" not in set(proofs)
     assert table(out, "converted")["kind"].tolist() == ["displacements"]
+
+
+TILT = """\
+station = "A01"
+time = "stamp"
+hours_ahead = 9
+[values.tilt_north]
+column = "NS"
+unit = "microradian"
+scale = 0.1
+"""
+
+
+@pytest.mark.parametrize("to", ["csv", "parquet"])
+def test_a_declared_series(tmp_path, to) -> None:
+    (tmp_path / "tilt.csv").write_text("stamp,NS\n2020-01-01T09:00:00,10\n2020-01-01T09:01:00,11.5\n")
+    (tmp_path / "tilt.toml").write_text(TILT)
+    out = tmp_path / "out"
+    words = (
+        tmp_path / "tilt.csv",
+        "--to",
+        to,
+        "--out",
+        out,
+        "--declaration",
+        tmp_path / "tilt.toml",
+        "--prove",
+    )
+    assert run(*words) == 0
+    assert set(table(out, "proofs")["verdict"]) == {"equal"}
+    read = pd.read_parquet if to == "parquet" else partial(pd.read_csv, parse_dates=["time"])
+    frame = read(out / f"tilt.features.{to}")
+    assert frame["value"].tolist() == pytest.approx([1.0, 1.15])
+    assert frame["time"].iloc[0].isoformat()[:16] == "2020-01-01T00:00"
+    # Another declaration, another result.
+    (tmp_path / "tilt.toml").write_text(TILT.replace("0.1", "100.0"))
+    assert run(*words, "--overwrite") == 0
+    assert read(out / f"tilt.features.{to}")["value"].tolist() == pytest.approx([1000, 1150])
+
+
+def test_points_of_radar_with_their_geometry(tmp_path) -> None:
+    (tmp_path / "los.csv").write_text("longitude,latitude,los\n130.7,32.8,-12\n130.8,32.8,3.5\n")
+    declaration = tmp_path / "radar.toml"
+    text = "[radar]\nreference_time = 2016-04-08\ntime = 2016-04-20T09:00:00+09:00\nunit = 'cm'\n"
+    declaration.write_text(text + "incidence = 39.0\nheading = -12.9\n")
+    out = tmp_path / "out"
+    words = (tmp_path / "los.csv", "--out", out, "--declaration", declaration, "--prove")
+    assert run(*words, "--to", "parquet") == 0
+    assert set(table(out, "proofs")["verdict"]) == {"equal"}
+    frame = pd.read_parquet(out / "los.displacements.parquet")
+    assert frame["los_mm"].tolist() == [-120, 35]
+    # Ascending and right-looking: seen from the west, 39 degrees off the vertical.
+    np.testing.assert_allclose(
+        frame[["look_east", "look_up"]].iloc[0].to_numpy(float),
+        [-np.sin(np.radians(39)) * np.cos(np.radians(12.9)), np.cos(np.radians(39))],
+    )
+    assert str(frame["time"].iloc[0])[:19] == "2016-04-20 00:00:00"
+    assert run(*words, "--to", "quakeml") == 1
+    for wrong in ("incidence = 39.0\n", "shape = 'round'\n", "look_files = ['e.tif']\n", "= 1\n"):
+        declaration.write_text(text + wrong)
+        assert run(*words, "--to", "parquet", "--overwrite") == 1
+        assert "is no declaration" in table(out, "failures")["message"].iloc[0]

@@ -69,6 +69,8 @@ def convert(data: Sequence[Path], out: Path, wish: Wish, *, workers: int) -> dic
 def _one_by_one(data: Sequence[Path], out: Path, wish: Wish, workers: int) -> list[TaskOutput]:
     refused = []
     tasks = []
+    told = (*wish.channels, *([] if wish.declaration is None else [wish.declaration]))
+    run_key = ("convert", kaname.__version__, asdict(wish), [stamp_of(path) for path in told])
     taken: dict[Path, Path] = {}
     for source, stem in _places(data, out):
         if stem in taken:
@@ -78,7 +80,7 @@ def _one_by_one(data: Sequence[Path], out: Path, wish: Wish, workers: int) -> li
             )
             continue
         taken[stem] = source
-        key = digest("convert", kaname.__version__, str(source), stamp_of(source), str(stem), asdict(wish))
+        key = digest(*run_key, str(source), stamp_of(source), str(stem))
         tasks.append(Task(key, str(source), (source, stem, wish)))
     outputs: list[TaskOutput] = [{"failures": table(refused, FAILURES)}]
     with JobStore(out / STORE_NAME) as store:

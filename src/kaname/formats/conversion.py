@@ -32,6 +32,7 @@ from kaname.core.time import isoformat
 from kaname.core.waveform import Waveform
 from kaname.formats.catalogs import EventSet, read_events, write_events
 from kaname.formats.contract import read_waveforms
+from kaname.formats.declarations import declared_reader
 from kaname.formats.gnss import read_gnss
 from kaname.formats.proof import PROOFS, faults, prove_table, prove_waveforms
 from kaname.formats.stations import Stations, read_stations
@@ -75,6 +76,8 @@ class Wish:
     """Name of the waveform reader; by default the first that recognises the file."""
     channels: tuple[Path, ...] = ()
     """Channel tables of WIN: names for numbers when reading, numbers for names when writing WIN32."""
+    declaration: Path | None = None
+    """TOML that says what series in CSV or radar images hold (`kaname.formats.declarations`)."""
     start: np.datetime64 | None = None
     end: np.datetime64 | None = None
 
@@ -101,6 +104,8 @@ def convert_file(source: Path, stem: Path, wish: Wish) -> TaskOutput:
     StorageError
         When the disk refuses.
     """
+    if wish.declaration is not None and wish.to not in ("csv", "parquet"):
+        raise InputError(f"what is declared becomes csv or parquet, not {wish.to}")
     if wish.to not in TARGETS:
         raise InputError(f"no format {wish.to!r} to write; known are sds, {', '.join(TARGETS)}")
     convert = _waveforms if wish.to in FORMATS else _tables
@@ -223,7 +228,7 @@ def _written(staged: Path, path: Path, kind: str, n_item: int, n_sample: int = 0
 
 
 def _tables(source: Path, stem: Path, wish: Wish) -> tuple[Rows, Rows, Rows]:
-    read = _read_tables(source, wish.to)
+    read = _read_tables(source, wish)
     if isinstance(read, Stations):
         return _stations(source, stem, wish, read)
     if isinstance(read, TableRead):
@@ -231,17 +236,19 @@ def _tables(source: Path, stem: Path, wish: Wish) -> tuple[Rows, Rows, Rows]:
     return _events(source, stem, wish, read)
 
 
-def _read_tables(source: Path, to: str) -> EventSet | Stations | TableRead:
-    """Read what the target says, else what the file turns out to be."""
+def _read_tables(source: Path, wish: Wish) -> EventSet | Stations | TableRead:
+    """Read what is declared or the target says, else what the file turns out to be."""
     readers: dict[str, Callable[[Path], EventSet | Stations | TableRead]] = {
         "events": read_events,
         "displacements": read_gnss,
         "features": read_strain,
         "stations": read_stations,
     }
-    kind = {"quakeml": "events", "stationxml": "stations"}.get(to)
+    kind = {"quakeml": "events", "stationxml": "stations"}.get(wish.to)
     if kind:
         return readers[kind](source)
+    if wish.declaration is not None:
+        return declared_reader(wish.declaration)(source)
     reasons = []
     for name, read in readers.items():
         try:
@@ -320,8 +327,8 @@ def _stations(source: Path, stem: Path, wish: Wish, read: Stations) -> tuple[Row
 
 
 def _series(source: Path, stem: Path, wish: Wish, read: TableRead) -> tuple[Rows, Rows, Rows]:
-    """Write positions of a GNSS station or strain."""
-    kind = "displacements" if "east_mm" in read.table else "features"
+    """Write displacements, by GNSS or radar, or the values of another sensor."""
+    kind = "features" if "feature" in read.table else "displacements"
     schema = SCHEMAS[kind]
     path = stem.with_name(f"{stem.name}.{kind}.{wish.to}")
     failures = list(read.failures)
