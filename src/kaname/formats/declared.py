@@ -5,7 +5,7 @@ The declaration is a small TOML file or a `Declaration`; ``docs/formats-sensors.
 
 from __future__ import annotations
 
-import csv
+import re
 import tomllib
 from datetime import datetime
 from os import PathLike
@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.core.tables import DISPLACEMENTS, FEATURES
-from kaname.formats.tabular import TableRead, numbered, read_rows, text_of
+from kaname.core.time import as_time
+from kaname.formats.tabular import TableRead, fields, number, numbered, read_rows, text_of, time_of
 
 
 class DeclaredColumn(BaseModel):
@@ -103,7 +104,10 @@ def read_declared(path: str | PathLike[str], declaration: Declaration) -> TableR
     text, damage = text_of(path)
     lines = list(numbered(text))
     d = declaration
-    head = [name.strip() for name in next(csv.reader([lines[0][1]], delimiter=d.delimiter))]
+    try:
+        head = [name.strip() for name in fields(lines[0][1], d.delimiter)]
+    except ValueError as error:
+        raise FormatError(f"{path} has no line of column names: {error}") from error
     wanted = [
         d.time,
         *([d.station_column] if d.station_column else []),
@@ -114,24 +118,25 @@ def read_declared(path: str | PathLike[str], declaration: Declaration) -> TableR
         raise FormatError(f"{path} has no column {', '.join(absent)}; its columns are {', '.join(head)}")
     at = {name: head.index(name) for name in wanted}
     ahead = np.timedelta64(round(d.hours_ahead * 3600e9), "ns")
+    offset = re.compile(r".*(Z|\d[+-]\d\d(:?\d\d)?)$")
 
     def parse(line: str) -> list[dict[str, Any]]:
-        f = next(csv.reader([line], delimiter=d.delimiter))
+        f = fields(line, d.delimiter)
         if len(f) != len(head):
             raise ValueError(f"expected {len(head)} columns, found {len(f)}")
         stamp = f[at[d.time]].strip()
-        time = (
-            np.datetime64(datetime.strptime(stamp, d.time_format) if d.time_format else stamp, "ns") - ahead
-        )
+        time = as_time(datetime.strptime(stamp, d.time_format)) if d.time_format else time_of(stamp)
+        if d.hours_ahead and not d.time_format and "T" in stamp and offset.match(stamp):
+            raise ValueError("the time states its own offset from UTC, and the declaration says hours_ahead")
         row = {
             "network": d.network,
             "station": f[at[d.station_column]].strip() if d.station_column else d.station,
             "location": d.location,
-            "time": time,
+            "time": time - ahead,
             "method": d.method,
         }
         values = {
-            name: np.nan if f[at[v.column]].strip() in d.missing else v.scale * float(f[at[v.column]])
+            name: np.nan if f[at[v.column]].strip() in d.missing else v.scale * number(f[at[v.column]])
             for name, v in d.values.items()
         }
         if d.table == "displacements":

@@ -152,6 +152,8 @@ def _row(line: str) -> dict[str, Any]:
     row: dict[str, Any] = {"time": as_time(f"{date.replace('/', '-')}T{clock}")}
     names = ("latitude", "longitude", "depth_km", "magnitude_jma")
     row |= dict(zip(names, map(_finite, words[1:5])))
+    if not (abs(row["latitude"]) <= 90 and -180 <= row["longitude"] <= 360):
+        raise ValueError(f"latitude {words[1]} and longitude {words[2]} are no degrees")
     row["region"] = words[5].replace("_", " ")
     for name, word in zip(_PLANE, words[6:9]):
         one, two = map(_finite, word.split(";"))

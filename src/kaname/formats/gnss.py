@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from kaname.core.errors import FormatError, InputError
 from kaname.core.tables import DISPLACEMENTS
-from kaname.formats.tabular import TableRead, numbered, read_rows, text_of
+from kaname.formats.tabular import TableRead, number, numbered, read_rows, text_of, time_of
 
 GnssFormat = Literal["tenv3", "pbo", "gsi"]
 
 _NOON = np.timedelta64(12, "h")
 _MJD_ZERO = np.datetime64("1858-11-17", "ns")
-_DAY_NS = 86_400_000_000_000
+_LAST_MJD = 100_000
 
 
 def read_gnss(path: str | PathLike[str], *, format: GnssFormat | None = None) -> TableRead:
@@ -74,6 +74,13 @@ def _day_name(text: str) -> bool:
     return len(text) == 7 and text[:2].isdigit() and text[2:5].isalpha() and text[5:].isdigit()
 
 
+def _day(number: int) -> np.datetime64:
+    """Return the beginning of a modified Julian day."""
+    if not 0 <= number < _LAST_MJD:
+        raise ValueError(f"day {number} is not from 0 to {_LAST_MJD}")
+    return np.datetime64(_MJD_ZERO + np.timedelta64(number, "D"))
+
+
 def _tenv3(path: str | PathLike[str], text: str, damage: str) -> TableRead:
     from pyproj import Geod
 
@@ -82,17 +89,17 @@ def _tenv3(path: str | PathLike[str], text: str, damage: str) -> TableRead:
 
     def parse(line: str) -> dict[str, Any]:
         f = line.split()
-        time = _MJD_ZERO + np.timedelta64(int(f[3]), "D") + _NOON
-        meridian = float(f[6])
+        time = _day(int(f[3])) + _NOON
+        meridian = number(f[6])
         # Whole metres and the rest apart, as they are written: their sum would lose the micrometres.
         whole = np.array([int(f[7]), int(f[9]), int(f[11])])
-        rest = np.array([float(f[8]), float(f[10]), float(f[12])])
+        rest = np.array([number(f[8]), number(f[10]), number(f[12])])
         begun = first.setdefault(f[0], (whole, rest, meridian, time))
         if begun[2] != meridian:
             raise ValueError(f"the reference meridian has changed from {begun[2]} to {meridian} degrees")
         east, north, up = 1000 * ((whole - begun[0]) + (rest - begun[1]))
         if len(f) >= 23:
-            latitude, longitude, height = float(f[20]), float(f[21]), float(f[22])
+            latitude, longitude, height = number(f[20]), number(f[21]), number(f[22])
         else:
             # The northing is the length of the meridian from the equator.
             _, latitude, _ = geod.fwd(meridian, 0.0, 0.0, whole[1] + rest[1])
@@ -108,12 +115,12 @@ def _tenv3(path: str | PathLike[str], text: str, damage: str) -> TableRead:
             "east_mm": east,
             "north_mm": north,
             "up_mm": up,
-            "east_uncertainty_mm": 1000 * float(f[14]),
-            "north_uncertainty_mm": 1000 * float(f[15]),
-            "up_uncertainty_mm": 1000 * float(f[16]),
-            "correlation_east_north": float(f[17]),
-            "correlation_east_up": float(f[18]),
-            "correlation_north_up": float(f[19]),
+            "east_uncertainty_mm": 1000 * number(f[14]),
+            "north_uncertainty_mm": 1000 * number(f[15]),
+            "up_uncertainty_mm": 1000 * number(f[16]),
+            "correlation_east_north": number(f[17]),
+            "correlation_east_up": number(f[18]),
+            "correlation_north_up": number(f[19]),
             "method": "NGL tenv3",
         }
 
@@ -141,22 +148,22 @@ def _pbo(path: str | PathLike[str], text: str, damage: str) -> TableRead:
         if len(f) < 24:
             raise ValueError(f"expected 24 columns or more, found {len(f)}")
         d, t = f[0], f[1].zfill(6)
-        time = np.datetime64(f"{d[:4]}-{d[4:6]}-{d[6:8]}T{t[:2]}:{t[2:4]}:{t[4:6]}", "ns")
+        time = time_of(f"{d[:4]}-{d[4:6]}-{d[6:]}T{t[:2]}:{t[2:4]}:{t[4:]}")
         return {
             "station": station,
             "time": time,
-            "latitude": float(f[12]),
-            "longitude": (float(f[13]) + 180) % 360 - 180,
-            "height_m": float(f[14]),
-            "north_mm": 1000 * float(f[15]),
-            "east_mm": 1000 * float(f[16]),
-            "up_mm": 1000 * float(f[17]),
-            "north_uncertainty_mm": 1000 * float(f[18]),
-            "east_uncertainty_mm": 1000 * float(f[19]),
-            "up_uncertainty_mm": 1000 * float(f[20]),
-            "correlation_east_north": float(f[21]),
-            "correlation_north_up": float(f[22]),
-            "correlation_east_up": float(f[23]),
+            "latitude": number(f[12]),
+            "longitude": (number(f[13]) + 180) % 360 - 180,
+            "height_m": number(f[14]),
+            "north_mm": 1000 * number(f[15]),
+            "east_mm": 1000 * number(f[16]),
+            "up_mm": 1000 * number(f[17]),
+            "north_uncertainty_mm": 1000 * number(f[18]),
+            "east_uncertainty_mm": 1000 * number(f[19]),
+            "up_uncertainty_mm": 1000 * number(f[20]),
+            "correlation_east_north": number(f[21]),
+            "correlation_north_up": number(f[22]),
+            "correlation_east_up": number(f[23]),
             "frame": frame,
             "method": f"PBO {f[24]}" if len(f) > 24 else "PBO",
         }
@@ -169,11 +176,11 @@ def _gsi(path: str | PathLike[str], text: str, damage: str) -> TableRead:
     head: dict[str, str] = {}
     data: list[tuple[int, str]] = []
     inside = ""
-    for number, line in numbered(text):
+    for place, line in numbered(text):
         if line[0] in "+-":
-            inside = line[1:].split()[0] if line[0] == "+" else ""
+            inside = line[1:].strip() if line[0] == "+" else ""
         elif inside == "DATA" and line[0] != "*":
-            data.append((number, line))
+            data.append((place, line))
         elif inside in ("SITE/INF", "SOLVER/INF"):
             name, _, value = line.strip().partition(" ")
             head[name] = value.strip()
@@ -186,9 +193,9 @@ def _gsi(path: str | PathLike[str], text: str, damage: str) -> TableRead:
         f = line.split()
         if len(f) < 10:
             raise ValueError(f"expected 10 columns, found {len(f)}")
-        time = np.datetime64(f"{int(f[0]):04d}-{int(f[1]):02d}-{int(f[2]):02d}T{f[3]}", "ns")
-        xyz = np.array([float(v) for v in f[4:7]])
-        latitude, longitude, height = (float(v) for v in f[7:10])
+        time = time_of(f"{int(f[0]):04d}-{int(f[1]):02d}-{int(f[2]):02d}T{f[3]}")
+        xyz = np.array([number(v) for v in f[4:7]])
+        latitude, longitude, height = (number(v) for v in f[7:10])
         if not origin:
             origin.append((xyz, _enu(latitude, longitude), time))
         east, north, up = 1000 * (origin[0][1] @ (xyz - origin[0][0]))
@@ -203,7 +210,7 @@ def _gsi(path: str | PathLike[str], text: str, damage: str) -> TableRead:
             "north_mm": north,
             "up_mm": up,
             "frame": head.get("COORDINATE", ""),
-            "method": f"GSI {head.get('SOFT_NAME', '')}".strip(),
+            "method": " ".join(filter(None, ("GSI", head.get("SOLUTION_ID"), head.get("SOFT_NAME")))),
         }
 
     return read_rows(path, data, parse, DISPLACEMENTS, what="GSI positions", damage=damage)

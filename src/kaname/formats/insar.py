@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.core.tables import DISPLACEMENTS, validate
 from kaname.core.time import as_time
-from kaname.formats.tabular import TableRead, numbered, read_rows, text_of
+from kaname.formats.tabular import TableRead, fields, number, numbered, read_rows, text_of
 
 Floats = NDArray[np.float64]
 LosUnit = Literal["mm", "cm", "m", "radian"]
@@ -27,7 +27,20 @@ _MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 # Tags of GeoTIFF (OGC 19-008r4) and of GDAL.
 _SCALE, _TIE, _MATRIX, _KEYS, _NODATA = 33550, 33922, 34264, 34735, 42113
 _MODEL_TYPE, _RASTER_TYPE, _GEOGRAPHIC, _PROJECTED = 1024, 1025, 2048, 3072
-_USER_DEFINED = 32767
+_BROKEN = (
+    OSError,
+    EOFError,
+    ArithmeticError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+)
+"""What Pillow raises on damaged files, `PIL.UnidentifiedImageError` being an OSError."""
+_USER_DEFINED, _WGS84 = 32767, 4326
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ def read_insar(
     Parameters
     ----------
     path
-        GeoTIFF of one band, geographic or in any projection of a known EPSG code; or CSV with columns
+        GeoTIFF of one band, in any geographic or projected system of an EPSG code; or CSV with columns
         ``longitude``, ``latitude``, ``los`` and, unless ``look`` is given, ``look_east``, ``look_north``,
         ``look_up``; ``los_uncertainty`` may be there. Missing values are left out.
     time, reference_time
@@ -149,7 +162,10 @@ def _factor(unit: LosUnit, wavelength_mm: float | None) -> float:
 def _points(source: Path, look: Look | None, factor: float, common: dict[str, Any]) -> TableRead:
     text, damage = text_of(source)
     lines = list(numbered(text))
-    head = [h.strip().lower() for h in next(csv.reader([lines[0][1]]))]
+    try:
+        head = [h.strip().lower() for h in fields(lines[0][1])]
+    except ValueError as error:
+        raise FormatError(f"{source} has no line of column names: {error}") from error
     wanted = ["longitude", "latitude", "los"] + ([] if look else ["look_east", "look_north", "look_up"])
     absent = [w for w in wanted if w not in head]
     if absent:
@@ -159,21 +175,21 @@ def _points(source: Path, look: Look | None, factor: float, common: dict[str, An
         )
 
     def parse(line: str) -> list[dict[str, Any]]:
-        f = next(csv.reader([line]))
+        f = fields(line)
         if len(f) != len(head):
             raise ValueError(f"expected {len(head)} columns, found {len(f)}")
         row = dict(zip(head, f))
-        los = float(row["los"] or "nan")
+        los = number(row["los"].strip() or "nan")
         if math.isnan(los):
             return []
-        here = look or Look(*(float(row[k]) for k in ("look_east", "look_north", "look_up")))
+        here = look or Look(*(number(row[k]) for k in ("look_east", "look_north", "look_up")))
         return [
             {
                 **common,
-                "longitude": float(row["longitude"]),
-                "latitude": float(row["latitude"]),
+                "longitude": number(row["longitude"]),
+                "latitude": number(row["latitude"]),
                 "los_mm": factor * los,
-                "los_uncertainty_mm": abs(factor) * float(row.get("los_uncertainty") or "nan"),
+                "los_uncertainty_mm": abs(factor) * number(row.get("los_uncertainty", "").strip() or "nan"),
                 "look_east": here.east,
                 "look_north": here.north,
                 "look_up": here.up,
@@ -230,7 +246,7 @@ def read_geotiff(path: str | PathLike[str]) -> tuple[Floats, Floats, Floats]:
     FormatError
         When it is no GeoTIFF, has several bands, is not aligned with its axes, or states no EPSG code.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     source = Path(path)
     if not source.is_file():
@@ -239,33 +255,55 @@ def read_geotiff(path: str | PathLike[str]) -> tuple[Floats, Floats, Floats]:
         with Image.open(source) as image:
             tags = dict(image.tag_v2)  # type: ignore[attr-defined]
             data = np.asarray(image, np.float64)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, AttributeError) as error:
+    except _BROKEN as error:
         raise FormatError(f"{source} cannot be read as a TIFF: {error}") from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise FormatError(f"{source} is larger than an image may be: {error}") from error
     if data.ndim != 2:
         raise FormatError(f"{source} has {data.shape[2:]} bands; expected one")
     if _SCALE not in tags or _TIE not in tags:
         why = "turned against its axes (ModelTransformation)" if _MATRIX in tags else "without georeference"
         raise FormatError(f"{source} is {why}; expected ModelPixelScale and ModelTiepoint")
-    nodata = tags.get(_NODATA)
-    if nodata is not None:
-        data = np.where(data == float(str(nodata).strip("\0 ")), np.nan, data)
+    try:
+        nodata, grid, code = _georeference(tags)
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise FormatError(f"{source} has a georeference that cannot be: {error}") from error
+    data = np.where(data == nodata, np.nan, data)
+    (sx, sy), (i, j, x0, y0) = grid
+    x = x0 + (np.arange(data.shape[1]) - i) * sx
+    y = y0 - (np.arange(data.shape[0]) - j) * sy
+    longitude, latitude = np.meshgrid(x, y)
+    if code != _WGS84:
+        from pyproj import Transformer
+        from pyproj.exceptions import ProjError
+
+        try:
+            change = Transformer.from_crs(f"EPSG:{code}", f"EPSG:{_WGS84}", always_xy=True)
+        except ProjError as error:
+            raise FormatError(f"{source} is in EPSG:{code}, which PROJ does not know: {error}") from error
+        longitude, latitude = (np.asarray(a) for a in change.transform(longitude, latitude))
+    if not (
+        np.isfinite(longitude).all() and (np.abs(latitude) <= 90).all() and (np.abs(longitude) <= 360).all()
+    ):
+        raise FormatError(f"{source} lies beyond the bounds of EPSG:{code}")
+    return data, longitude, latitude
+
+
+def _georeference(tags: dict[int, Any]) -> tuple[float, tuple[Any, Any], int]:
+    """Return no-data value (NaN: none), scale and tie point of the middle of pixel 0, 0, and EPSG code."""
+    nodata = float(str(tags[_NODATA]).strip("\0 ")) if _NODATA in tags else math.nan
     keys = np.array(tags.get(_KEYS, ())).reshape(-1, 4)
     key = {int(k): int(v) for k, location, _, v in keys[1:] if location == 0}
+    name = {1: _PROJECTED, 2: _GEOGRAPHIC}.get(key.get(_MODEL_TYPE, 0))
+    if name is None:
+        raise ValueError("it does not say whether it is geographic or projected (GTModelTypeGeoKey)")
+    code = key.get(name, _WGS84 if name == _GEOGRAPHIC else _USER_DEFINED)
+    if code == _USER_DEFINED:
+        raise ValueError("it has no EPSG code; reproject it to EPSG:4326")
     half = 0.0 if key.get(_RASTER_TYPE) == 2 else 0.5
     (sx, sy), (i, j, _, x0, y0) = tags[_SCALE][:2], tags[_TIE][:5]
-    x = x0 + (np.arange(data.shape[1]) - i + half) * sx
-    y = y0 - (np.arange(data.shape[0]) - j + half) * sy
-    longitude, latitude = np.meshgrid(x, y)
-    if key.get(_MODEL_TYPE) == 1:
-        code = key.get(_PROJECTED, _USER_DEFINED)
-        if code == _USER_DEFINED:
-            raise FormatError(f"{source} is in a projection without an EPSG code; reproject it to EPSG:4326")
-        from pyproj import Transformer
-
-        change = Transformer.from_crs(f"EPSG:{code}", "EPSG:4326", always_xy=True)
-        longitude, latitude = (np.asarray(a) for a in change.transform(longitude, latitude))
-    elif key.get(_MODEL_TYPE) != 2:
-        raise FormatError(f"{source} does not say whether it is geographic or projected (GTModelTypeGeoKey)")
-    return data, longitude, latitude
+    numbers = [float(v) for v in (sx, sy, i, j, x0, y0)]
+    if not np.isfinite(numbers).all():
+        raise ValueError("scale or tie point is no number")
+    sx, sy, i, j, x0, y0 = numbers
+    return nodata, ((sx, sy), (i - half, j - half, x0, y0)), code

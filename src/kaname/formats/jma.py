@@ -7,6 +7,7 @@ Both may lie in zip, gzip or tar. Columns and codes: `kaname.formats.jma_records
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ _CODES = (
 """What the events table has no column for and gets as further ones."""
 _END, _COMMENT, _READING = b"E", b"C", b"_"
 _KEPT = {b"W": "matched-filter readings", b"j": "template hypocentres"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PHASES = {f"{onset}{phase}": phase for onset in ("", "E", "I") for phase in "PS"}
 _UP_DOWN = {"U": "up", "D": "down"}
 _PEEK_MEMBERS = 8
@@ -303,7 +305,7 @@ class _Lines:
                 self.hypocentres.append(line)
                 self.hypocentre_events.append(self.n_event - 1)
             elif inside and kind == _COMMENT:
-                text = line[1:].decode("ascii", "replace").strip()
+                text = _CONTROL.sub("?", line[1:].decode("ascii", "replace").strip())
                 self.comments.setdefault(self.n_event - 1, []).append(text)
             elif inside and kind == _READING:
                 self.readings.append(line)

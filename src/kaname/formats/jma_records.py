@@ -70,13 +70,13 @@ class Records:
     Parameters
     ----------
     lines
-        Records; shorter ones count as blank to the end, bytes that are not ASCII as ``?``.
+        Records; shorter ones count as blank to the end, bytes that are no ASCII text as ``?``.
     """
 
     def __init__(self, lines: Sequence[bytes]) -> None:
         text = b"".join(line[:RECORD_BYTES].ljust(RECORD_BYTES) for line in lines)
         table = np.frombuffer(text, np.uint8).reshape(-1, RECORD_BYTES)
-        self._table = np.where(table > 126, np.uint8(ord("?")), table)
+        self._table = np.where((table > 126) | (table < _BLANK), np.uint8(ord("?")), table)
         self.faults: list[tuple[int, str]] = []
         """Index of the record and a sentence."""
 

@@ -2,7 +2,8 @@
 
 An identifier of ours becomes ``smi:local/kaname/KIND/IDENTIFIER``, with what QuakeML does not allow written
 as ``~`` and two hexadecimal digits, so that it survives a round trip; one that is QuakeML's already stays.
-What QuakeML has no place for stands in comments ``name: value``.
+What QuakeML has no place for stands in comments ``name: value``, where characters that XML cannot hold become
+U+FFFD.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ PICK_NOTES = (PICKS, ("probability", "snr_db"))
 UNLOCATED_EVENT_NOTES = (EVENTS, (*EVENT_NOTES[1], "n_station", "method", "velocity_model"))
 UNLOCATED_ARRIVAL_NOTES = (ARRIVALS, ("station_magnitude",))
 """QuakeML keeps these with a hypocentre; without one they stand in comments of the event and of its picks."""
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _OWN = "smi:local/kaname/"
 _NOTE, _FURTHER = "note", "further"
 Mode = Literal["manual", "automatic"]
@@ -126,7 +128,10 @@ def to_comments(row: Any, notes: tuple[Schema, tuple[str, ...]]) -> list[Any]:
     owner = "/".join(getattr(row, name) for name in schema.key)
     stated = ((name, getattr(row, name)) for name in names)
     return [
-        Comment(text=f"{name}: {value}", resource_id=to_resource(_NOTE, f"{schema.name}/{owner}/{name}"))
+        Comment(
+            text=_NO_XML.sub("\ufffd", f"{name}: {value}"),
+            resource_id=to_resource(_NOTE, f"{schema.name}/{owner}/{name}"),
+        )
         for name, value in stated
         if not (pd.isna(value) or value == schema[name].missing)
     ]
