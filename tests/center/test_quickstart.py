@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shlex
+import shutil
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import obspy
 import pytest
 from win_files import Second, channel, win32
 
-from kaname.cli import main
-
-from .conftest import running
+from kaname.center.serving import bind
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+ID = ["BO.AAKH..EHE", "BO.AAKH..EHN", "BO.AAKH..EHZ"]
 TABLE = (
     "{number} 1 0 N.AAKH {component} 6 27 175.60 m/s 1.00 0.70 0 1.023e-07 36.3726 137.9203 483 0 0"
     " Azuminoakashina\n"
@@ -55,7 +58,7 @@ def folder(tmp_path_factory, samples):
 
 
 def test_both_languages_give_the_same_commands_and_code():
-    for kind in ("", "python"):
+    for kind in ("", "python", "text"):
         english, japanese = (
             [re.sub(r"  #.*", "", block) for block in blocks(page, kind)]
             for page in ("serve-quickstart.md", "serve-quickstart.ja.md")
@@ -64,32 +67,66 @@ def test_both_languages_give_the_same_commands_and_code():
         assert english
 
 
-def test_the_page_leads_from_win32_to_obspy(folder, samples, monkeypatch, capsys):
-    monkeypatch.chdir(folder)
-    commands = [
-        shlex.split(line)
-        for block in blocks("serve-quickstart.md", "")
-        for line in block.strip().splitlines()
-    ]
-    add, ls, serve = (words[1:] for words in commands if words[0] == "kaname")
-    assert main(add) == 0
-    assert main(ls) == 0
-    assert "BO.AAKH..EHZ" in capsys.readouterr().out
-    assert serve[:3] == ["serve", "archive", "--stations"]
-    (code,) = blocks("serve-quickstart.md", "python")
-    with running(folder / "archive", stations=[folder / serve[3]]) as served:
-        said: dict[str, object] = {}
-        keep = code.replace("stream.remove_response", "raw = stream.copy()\nstream.remove_response")
-        exec(keep.replace("http://localhost:8080", served.url), said)
-    raw, stream = said["raw"], said["stream"]
-    assert [trace.id for trace in raw] == ["BO.AAKH..EHE", "BO.AAKH..EHN", "BO.AAKH..EHZ"]
-    vertical = raw.select(channel="EHZ")[0]
-    at = round((vertical.stats.starttime - said["t"]) * 100)
-    assert np.array_equal(vertical.data, samples[0x6033][at : at + vertical.stats.npts])
+def shell(script: str, home: Path, cwd: Path) -> str:
+    """Run what a page says, in a new window; return what it prints."""
+    environment = {**os.environ, "HOME": str(home)}
+    words = ["bash", "-e", "-c", script]
+    done = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["serve-quickstart.md", "serve-quickstart.ja.md"])
+def test_every_command_works_as_it_is_printed(folder, samples, tmp_path, page):
+    """Each block in a new window, at another port; installing only with ``KANAME_INSTALL=1``, for minutes."""
+    install, store, serve, get = blocks(page, "")
+    (code,) = blocks(page, "python")
+    home, place = tmp_path / "home", tmp_path / "place"
+    shutil.copytree(folder, place)
+    with bind("127.0.0.1", 0) as probe:
+        port = probe.getsockname()[1]
+    window = ". ~/kaname-env/bin/activate\n"
+    assert window in install
+    if os.environ.get("KANAME_INSTALL"):
+        home.mkdir()
+        shell(install, home, DOCS.parent)
+    else:
+        (home / "kaname-env" / "bin").mkdir(parents=True)
+        activate = f'export PATH="{Path(sys.executable).parent}:$PATH"\n'
+        (home / "kaname-env" / "bin" / "activate").write_text(activate)
+
+    listed = shell(window + store, home, place)
+    assert [line.split()[0] for line in listed.splitlines()[-3:]] == ID
+    (printed,) = blocks(page, "text")
+    assert set(printed.splitlines()) <= set(listed.splitlines())  # what the page shows is what one sees
+    words = ["bash", "-c", f"{window}exec {serve.strip()} --port {port}"]
+    environment = {**os.environ, "HOME": str(home)}
+    with subprocess.Popen(words, cwd=place, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert f"http://localhost:{port}" in server.stdout.readline()
+            program = code.replace(":8080", f":{port}") + '\nstream.write("velocity.mseed")\n'
+            said = shell(f"{window}python - <<'END'\n{program}END\n", home, place)
+            assert "3 Trace(s) in Stream" in said
+            shell(get.replace(":8080", f":{port}"), home, place)
+        finally:
+            server.terminate()
+    raw, stream = obspy.read(place / "aakh.mseed"), obspy.read(place / "velocity.mseed")
+    assert [trace.id for trace in stream] == [trace.id for trace in raw] == ID
+    for number, name in ((0x6033, "EHZ"), (0x6034, "EHN"), (0x6035, "EHE")):
+        (trace,) = raw.select(channel=name)
+        at = round((trace.stats.starttime - obspy.UTCDateTime("2024-01-01T07:10:00")) * 100)
+        assert np.array_equal(trace.data, samples[number][at : at + trace.stats.npts])
     # Counts to m/s well above the corner at 1 Hz: 1.023e-07 V per count over 175.6 V per m/s.
-    counts, velocity = vertical.data - vertical.data.mean(), stream.select(channel="EHZ")[0].data
+    (velocity,) = stream.select(channel="EHZ")
+    at = round((velocity.stats.starttime - obspy.UTCDateTime("2024-01-01T07:10:00")) * 100)
+    counts = samples[0x6033][at : at + velocity.stats.npts]
+    counts = counts - counts.mean()
     bins = np.fft.rfftfreq(counts.size, 0.01)
     band = (bins > 5) & (bins < 20)
     taper = np.hanning(counts.size)
-    gain = np.abs(np.fft.rfft(velocity * taper)[band]).sum() / np.abs(np.fft.rfft(counts * taper)[band]).sum()
+    gain = (
+        np.abs(np.fft.rfft(velocity.data * taper)[band]).sum()
+        / np.abs(np.fft.rfft(counts * taper)[band]).sum()
+    )
     assert gain == pytest.approx(1.023e-07 / 175.6, rel=0.05)
