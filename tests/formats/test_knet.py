@@ -43,8 +43,8 @@ def _real(shared_data: Path) -> list[Path]:
 
 class TestRealFiles:
     def test_peak_is_that_of_the_header_to_the_printed_digits(self, shared_data) -> None:
-        paths = _real(shared_data)
-        assert len(paths) == 24
+        paths = [*_real(shared_data), shared_data / "japan/nied_obspy/test.knet"]
+        assert len(paths) == 25
         for path in paths:
             (record,) = (found := read_knet(path)).records
             assert not found.failures

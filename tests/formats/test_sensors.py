@@ -7,6 +7,7 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
+from knet_files import tar
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from pyproj import Transformer
@@ -153,6 +154,67 @@ def test_level_2_strain_keeps_its_corrections_apart(tmp_path):
     assert list(quality) == ["good", "missing"]
 
 
+def test_the_tar_of_a_year_of_strain_as_it_is_delivered(tmp_path):
+    head = "strain\tdate\t doy\tMJD\tEee+Enn(mstrain)\ts_offset\tstrain_quality\ttide_c\tdetrend_c\n"
+    rows = {
+        "Gauge0": "gauge0\t2009-01-01T00:00:00\t1\t54832.0\t1.0\t0\tg\t0.1\t0.5\t-0.02\tg\t2a\t2009\t999.5\n",
+        "Eee+Enn": "Eee+Enn\t2009-01-01T00:00:00\t1\t54832.0\t1.5\t0\tg\t0.1\t0.5\t0\tg\t2a\t2009\t999.5\n",
+        "Eee+Enn.ER2010": "Eee+Enn\t2009-01-01T00:00:00\t1\t54832.0\t2.5\t0\tg\t0\t0\t0\ti\t2a\t2009\t\n",
+    }
+    files = {
+        f"B001.2009.bsm.level2/B001.2009.xml.{n}.txt.gz": gzip.compress((head + r).encode())
+        for n, r in rows.items()
+    }
+    path = tmp_path / "B001.2009.bsm.level2.tar"
+    path.write_bytes(tar({**files, "B001.README.txt": b"Latitude 48\n"}))
+    read = read_strain(path)
+    (failure,) = read.failures
+    assert "README" in failure["subject"]
+    found = dict(zip(read.table["feature"], read.table["value"]))
+    assert (found["gauge0"], found["areal_strain"], found["areal_strain_er2010"]) == (1.0, 1.5, 2.5)
+    pressure = read.table.query("feature == 'pressure'")["value"].dropna()
+    assert list(pressure) == [999.5]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "found"),
+    [
+        ("2009-01-01", "2009-01-01"),
+        ("2009-01-01T09:00:00+09:00", "2009-01-01"),
+        ("20090101", "2009-01-01"),
+        ("99999-01-01", None),
+        ("1066-10-14", None),
+        ("now", None),
+        ("NaT", None),
+    ],
+)
+def test_times_that_numpy_would_take_for_others(tmp_path, stamp, found):
+    path = tmp_path / "a.csv"
+    path.write_text(f"time,y\n2009-06-01,0\n{stamp},1\n")
+    declaration = Declaration.model_validate({"station": "A", "values": {"tilt": {"column": "y"}}})
+    read = read_declared(path, declaration)
+    assert len(read.failures) == (found is None)
+    if found:
+        assert read.table.set_index("value")["time"][1.0] == pd.Timestamp(found)
+    both = declaration.model_copy(update={"hours_ahead": 9.0})
+    told = "its own offset" in str(read_declared(path, both).failures)
+    assert told == ("+09:00" in stamp)
+
+
+def test_values_beyond_bounds_cost_a_line_and_not_the_file(tmp_path):
+    path = tmp_path / "COVE.tenv3"
+    lines = TENV3.splitlines()
+    wrong = lines[1].replace("0.00065", "-0.1"), lines[2].replace("55406", "999999999")
+    path.write_text("\n".join([*lines, *wrong]))
+    read = read_gnss(path)
+    assert len(read.table) == 3
+    assert [f["message"].split(":")[0] for f in read.failures] == [
+        "line 5 is no line of tenv3",
+        "line 4",
+    ]
+    assert read.table["east_uncertainty_mm"].isna().sum() == 1
+
+
 def test_a_declared_series_in_local_time(tmp_path):
     path = tmp_path / "tilt.csv"
     path.write_text(
@@ -215,13 +277,13 @@ def test_the_step_of_tohoku_stands_where_geonet_saw_it(shared_data):
     assert step["east_mm"] == pytest.approx(894, rel=0.03)
 
 
-def geotiff(path, values, *, nodata=None, projected=None):
+def geotiff(path, values, *, nodata=None, projected=None, geographic=4326):
     tags = ImageFileDirectory_v2()
     tags[33550] = (0.01, 0.02, 0.0) if projected is None else (100.0, 200.0, 0.0)
     tags[33922] = (0.0, 0.0, 0.0, 140.0, 38.0, 0.0) if projected is None else (0.0, 0.0, 0.0, 5e5, 4.2e6, 0.0)
     if nodata is not None:
         tags[42113] = str(nodata)
-    keys = [1, 1, 0, 3, 1024, 0, 1, 2, 1025, 0, 1, 1, 2048, 0, 1, 4326]
+    keys = [1, 1, 0, 3, 1024, 0, 1, 2, 1025, 0, 1, 1, 2048, 0, 1, geographic]
     if projected is not None:
         keys = [1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, projected]
     tags[34735] = tuple(keys)
@@ -263,6 +325,19 @@ def test_a_projected_raster_with_rasters_of_the_look_vector(tmp_path):
         read_insar(path, look=[short, *look[1:]], **TIMES)
     with pytest.raises(FormatError, match="grid"):
         read_insar(path, look=[geotiff(tmp_path / "x.tif", [[1.0, 0.0]]), *look[1:]], **TIMES)
+
+
+def test_a_raster_on_the_old_datum_of_japan_is_moved(tmp_path):
+    """Tokyo datum (EPSG:4301) is about 450 m off WGS84; PROJ's own operation is the answer."""
+    path = geotiff(tmp_path / "old.tif", [[1.0]], geographic=4301)
+    _, longitude, latitude = read_geotiff(path)
+    expected = Transformer.from_crs(4301, 4326, always_xy=True).transform(140.005, 37.99)
+    assert (longitude[0, 0], latitude[0, 0]) == pytest.approx(expected, abs=1e-9)
+    assert 300 < 111_000 * np.hypot(0.79 * (expected[0] - 140.005), expected[1] - 37.99) < 600
+    with pytest.raises(FormatError, match="PROJ does not know"):
+        read_geotiff(geotiff(tmp_path / "none.tif", [[1.0]], projected=1))
+    with pytest.raises(FormatError, match="no EPSG code"):
+        read_geotiff(geotiff(tmp_path / "own.tif", [[1.0]], projected=32767))
 
 
 def test_points_of_radar(tmp_path):

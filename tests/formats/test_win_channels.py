@@ -51,7 +51,7 @@ def test_genuine_line(tmp_path) -> None:
 
 def test_line_of_the_manual_and_places_of_a_station(tmp_path) -> None:
     channels = read_channel_table(_write(tmp_path, MANUAL), network="JP")
-    assert [e.seed_id for e in channels.entries] == ["JP.FUJ..EHZ", "JP.FUJ..ENN"]
+    assert [e.seed_id for e in channels.entries] == ["JP.FUJ..EHZ", "JP.FUJ..HNN"]
     assert [e.latitude for e in channels.entries] == [35.3103, 35.3103]
     assert channels.entries[0].counts_per_unit == pytest.approx(234 * 10**2.7 / 9.77e-3)
     assert channels.entries[1].unit == "m/s^2"
@@ -116,7 +116,7 @@ class TestIdentifiers:
             (4, "NB", "BO.AAKH..EHN"),
             (4, "X", "BO.AAKH..EH1"),
             (4, "Y", "BO.AAKH..EH2"),
-            (8, "m/s/s", "BO.AAKH..ENZ"),
+            (8, "m/s/s", "BO.AAKH..HNZ"),
             (8, "rad", "BO.AAKH..EAZ"),
             (8, "degC", "BO.AAKH..EYZ"),
             (9, "120", "BO.AAKH..HHZ"),
@@ -140,7 +140,7 @@ class TestIdentifiers:
     def test_can_be_given(self, tmp_path) -> None:
         path = _write(tmp_path, f"{GENUINE}\n{MANUAL}")
         channels = read_channel_table(path, ids={"0003": "JP.FUJI.00.SHZ"})
-        assert [e.seed_id for e in channels.entries] == ["BO.AAKH..EHZ", "JP.FUJI.00.SHZ", ".FUJ..ENN"]
+        assert [e.seed_id for e in channels.entries] == ["BO.AAKH..EHZ", "JP.FUJI.00.SHZ", ".FUJ..HNN"]
         for ids in ({"0003": "FUJ"}, {"xyz": "JP.FUJI.00.SHZ"}):
             with pytest.raises(InputError):
                 read_channel_table(path, ids=ids)

@@ -76,6 +76,11 @@ class ChannelEntry:
         """Counts per `unit` where the response is flat."""
         return self.sensitivity * 10 ** (self.gain_db / 20) / self.step_v
 
+    @property
+    def corner_s(self) -> float | None:
+        """Long-period corner that decides the band code: an accelerometer has none (``None``)."""
+        return None if self.unit == "m/s^2" else self.period_s
+
     def at(self, time: np.datetime64) -> bool:
         """Tell whether the epoch holds a time."""
         return not (time < self.start or time >= self.end)  # a missing bound compares false
@@ -164,7 +169,7 @@ class ChannelTable:
             if part is None:
                 continue
             stated = self.rates.get(entry.key, self.rate)
-            if band_code(block.sampling_rate, entry.period_s) != band_code(stated, entry.period_s):
+            if band_code(block.sampling_rate, entry.corner_s) != band_code(stated, entry.corner_s):
                 told[entry.seed_id] = (
                     f"{entry.seed_id} is named for {stated:g} Hz and has {block.sampling_rate:g} Hz; "
                     "give the rate with the table"
@@ -447,7 +452,7 @@ class _Names:
     def _codes(self, entry: ChannelEntry, path: Path, failures: list[dict[str, Any]]) -> tuple[str, str, str]:
         letters, point, rest = entry.station.partition(".")
         network = self.networks.get(letters, letters) if point and rest else self.network
-        band = band_code(self.rates.get(entry.key, self.rate), entry.period_s)
+        band = band_code(self.rates.get(entry.key, self.rate), entry.corner_s)
         instrument = _INSTRUMENT.get(entry.unit.lower(), "Y")
         orientation = next((_ORIENTATION[c] for c in entry.component.upper() if c in _ORIENTATION), "")
         if not orientation:
