@@ -1,0 +1,125 @@
+"""Where background earthquakes happen: evenly over the region, or more where they happened before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import KDTree
+
+from kaname.core.errors import InputError
+from kaname.discovery.seismicity.elementary import exp
+from kaname.discovery.seismicity.etas.kernel import on_sphere
+from kaname.discovery.seismicity.region import Region
+
+
+class Background(Protocol):
+    """A probability density over a region."""
+
+    def density(self, longitude: ArrayLike, latitude: ArrayLike) -> NDArray[np.float64]:
+        """Return the density at points [1/km2]; over the region it integrates to one."""
+        ...
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """The same density everywhere in a region of this area [km2]."""
+
+    area_km2: float
+
+    def density(self, longitude: ArrayLike, latitude: ArrayLike) -> NDArray[np.float64]:
+        """See `Background`."""
+        return np.full(np.broadcast(np.asarray(longitude), np.asarray(latitude)).shape, 1 / self.area_km2)
+
+
+class KernelDensity:
+    """Weighted Gaussians about past earthquakes, wide where those are far apart, and a share that is uniform.
+
+    Bandwidths are distances to the k-th nearest neighbour, as in Zhuang, Ogata & Vere-Jones (2002),
+    doi:10.1198/016214502760046925, eq. 9; each Gaussian is normalised within the region.
+
+    Parameters
+    ----------
+    region
+        Where the density integrates to one.
+    longitude, latitude, weight
+        Past events, the weights their probability of being background, ``(n,)``.
+    neighbours, bandwidth_min_km
+        Which neighbour's distance is the bandwidth, and its least value [km].
+    uniform
+        Share of the uniform part, 0 to 1: where nothing happened yet, something still may.
+
+    Raises
+    ------
+    InputError
+        When there are no more events than neighbours, or no weight.
+    """
+
+    def __init__(
+        self,
+        region: Region,
+        longitude: ArrayLike,
+        latitude: ArrayLike,
+        weight: ArrayLike,
+        *,
+        neighbours: int = 5,
+        bandwidth_min_km: float = 0.5,
+        uniform: float = 0.02,
+    ) -> None:
+        lon, lat, w = (np.asarray(v, float).ravel() for v in (longitude, latitude, weight))
+        if len(lon) <= neighbours or not w.sum() > 0:
+            raise InputError(f"a density needs more than {neighbours} events with weight, found {len(lon)}")
+        if not 0 < uniform <= 1:
+            raise InputError(f"the uniform share must be above 0 and at most 1, found {uniform}")
+        self.uniform = uniform
+        self._area = region.area_km2
+        self._place = on_sphere(lon, lat)
+        distance = KDTree(self._place.T).query(self._place.T, neighbours + 1)[0][:, -1]
+        self._width = np.maximum(distance, bandwidth_min_km)
+        quadrature = region.quadrature(lon, lat)
+        inside = (
+            quadrature.turn
+            - np.add.reduceat(
+                quadrature.weight
+                * np.exp(-quadrature.squared / np.repeat(2 * self._width**2, np.diff(quadrature.first))),
+                quadrature.first[:-1],
+            )
+        ) / (2 * np.pi)
+        self._weight = w
+        self._total = float((w * inside).sum())
+        self._inside = w * inside
+
+    def density(self, longitude: ArrayLike, latitude: ArrayLike) -> NDArray[np.float64]:
+        """See `Background`."""
+        place = on_sphere(np.asarray(longitude, float).ravel(), np.asarray(latitude, float).ravel())
+        total = _gaussians(self._place, self._width, self._weight, place, np.full(place.shape[1], -1))
+        return np.asarray((1 - self.uniform) * total / self._total + self.uniform / self._area)
+
+    def density_at_events(self) -> NDArray[np.float64]:
+        """Return the density at the events it is made of, each without its own part [1/km2]."""
+        own = np.arange(self._place.shape[1])
+        total = _gaussians(self._place, self._width, self._weight, self._place, own)
+        return np.asarray(
+            (1 - self.uniform) * total / (self._total - self._inside) + self.uniform / self._area
+        )
+
+
+@njit(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy", parallel=True, cache=True)
+def _gaussians(place, width, weight, at, without):  # type: ignore[no-untyped-def]
+    out = np.empty(at.shape[1])
+    height = weight / (2 * np.pi * width**2)
+    steep = 0.5 / width**2
+    for k in prange(at.shape[1]):
+        x, y, z = at[0, k], at[1, k], at[2, k]
+        total = 0.0
+        for i in range(len(width)):
+            dx, dy, dz = x - place[0, i], y - place[1, i], z - place[2, i]
+            total += height[i] * exp(-steep[i] * (dx * dx + dy * dy + dz * dz))
+        own = without[k]
+        if own >= 0:
+            total -= height[own]
+        out[k] = max(total, 0.0)
+    return out

@@ -1,0 +1,158 @@
+"""What every model of seismicity offers, and whom it is scored on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+
+from kaname.core.errors import InputError, NotFoundError
+from kaname.discovery.seismicity.region import Region
+
+DAY = np.timedelta64(1, "D")
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Whose earthquakes are explained: those in a region and a period, of a least magnitude.
+
+    Earthquakes before ``start`` (from ``history`` on) and outside the region may trigger them; they are
+    not scored.
+
+    Parameters
+    ----------
+    region
+        Polygon.
+    start, end
+        Period, UTC; the end is not part of it.
+    magnitude_min
+        Completeness: smaller earthquakes are left out, as targets and as sources.
+    history
+        Since when earthquakes are sources; missing: since the beginning of the catalogue.
+
+    Raises
+    ------
+    InputError
+        When the period is empty or begins before the history.
+    """
+
+    region: Region
+    start: np.datetime64
+    end: np.datetime64
+    magnitude_min: float
+    history: np.datetime64 | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end", "history"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, np.datetime64(getattr(self, name), "ns"))
+        if not self.start < self.end:
+            raise InputError(f"a target period must end after it starts, found {self.start} to {self.end}")
+        if self.history is not None and self.history > self.start:
+            raise InputError(f"history begins at {self.history}, after the target period, {self.start}")
+
+    @property
+    def days(self) -> float:
+        """Length of the period [day]."""
+        return float((self.end - self.start) / DAY)
+
+    def sources(self, catalogue: pd.DataFrame) -> pd.DataFrame:
+        """Return the events that may trigger or be targets, in order of time, with ``day`` since ``start``.
+
+        ``target`` says which are targets. Events after the end, below the magnitude or without a place are
+        left out.
+
+        Raises
+        ------
+        InputError
+            When magnitudes or places are missing in what is within the period and the magnitudes.
+        """
+        table = catalogue.sort_values("time", kind="stable")
+        time = table["time"].to_numpy("datetime64[ns]")
+        keep = (table["magnitude"].to_numpy(float) >= self.magnitude_min - 1e-9) & (time < self.end)
+        if self.history is not None:
+            keep &= time >= self.history
+        table = table[keep].reset_index(drop=True)
+        lost = ~np.isfinite(table[["longitude", "latitude"]].to_numpy(float)).all(axis=1)
+        if lost.any():
+            raise InputError(
+                f"{lost.sum()} of {len(table)} events have no place, the first is "
+                f"{table.event_id[int(lost.argmax())]!r}; drop or locate them"
+            )
+        time = table["time"].to_numpy("datetime64[ns]")
+        inside = self.region.contains(table["longitude"], table["latitude"])
+        return table.assign(day=(time - self.start) / DAY, target=inside & (time >= self.start))
+
+
+@dataclass(frozen=True)
+class Score:
+    """Log-likelihood of the target events, in nats per event: in all, of their times, of their places.
+
+    ``n`` events were observed, ``expected`` foreseen over the period given the history of each moment.
+    """
+
+    joint: float
+    temporal: float
+    spatial: float
+    n: int
+    expected: float
+
+
+@runtime_checkable
+class SeismicityModel(Protocol):
+    """A model: fitted to one period, scored on another, and able to foresee."""
+
+    name: str
+
+    def fit(self, catalogue: pd.DataFrame, target: Target) -> SeismicityModel:
+        """Fit to the target events, given all sources; return itself."""
+        ...
+
+    def score(self, catalogue: pd.DataFrame, target: Target) -> Score:
+        """Return the log-likelihood of target events that the fit did not see."""
+        ...
+
+    def log_rates(self, catalogue: pd.DataFrame, target: Target) -> pd.DataFrame:
+        """Return for each target ``log_rate`` [1/day/km2], ``log_rate_time`` [1/day] and ``expected``."""
+        ...
+
+    def simulate(self, history: pd.DataFrame, target: Target, *, n: int, seed: int) -> pd.DataFrame:
+        """Return ``n`` futures of the target period given the history before it."""
+        ...
+
+
+_REGISTRY: dict[str, Callable[..., Any]] = {}
+
+
+def seismicity_model(name: str) -> Callable[[Any], Any]:
+    """Register a model under a name; a name twice raises `InputError`."""
+
+    def add(made: Any) -> Any:
+        if name in _REGISTRY:
+            raise InputError(f"seismicity model {name!r} is registered already, by {_REGISTRY[name]}")
+        _REGISTRY[name] = made
+        return made
+
+    return add
+
+
+def names() -> list[str]:
+    """Return the names of the models."""
+    return sorted(_REGISTRY)
+
+
+def get_model(name: str, **options: Any) -> SeismicityModel:
+    """Return a model by its name.
+
+    Raises
+    ------
+    NotFoundError
+        When there is none of that name.
+    """
+    if name not in _REGISTRY:
+        raise NotFoundError(f"no seismicity model {name!r}; known are {', '.join(names())}")
+    model: SeismicityModel = _REGISTRY[name](**options)
+    return model

@@ -1,0 +1,185 @@
+"""Sums over pairs of earthquakes and integrals over time and region of the ETAS kernel, exact, in numba.
+
+An earthquake of magnitude m (above the reference) triggers, s days later at a distance of r km, the rate
+
+    k0 exp(a m) exp(-s / tau) (s + c)^-(1 + omega) (r2 + d exp(gamma m))^-(1 + rho)    [1/day/km2]
+
+(Mizrahi, Nandan & Wiemer 2021, doi:10.1785/0220200231, eq. 1). Without the taper (tau infinite) this is
+the kernel of Ogata & Zhuang (2006, doi:10.1016/j.tecto.2005.10.016). Distances are great circles.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from kaname.discovery.seismicity.elementary import LN2, exp, log, log_ratio, split
+from kaname.discovery.seismicity.region import EARTH_RADIUS_KM
+
+N_SUM = 8
+_FAST = {"reassoc", "contract", "arcp", "nsz"}
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+_PANEL = 2.0
+"""Widest panel of a time integral, in units of log(s + c)."""
+
+
+def on_sphere(
+    longitude: NDArray[np.float64], latitude: NDArray[np.float64], radius_km: float = EARTH_RADIUS_KM
+) -> NDArray[np.float64]:
+    """Return points [degree] as Cartesian coordinates [km], ``(3, n)``."""
+    lon, lat = np.radians(longitude), np.radians(latitude)
+    return radius_km * np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+
+
+@njit(fastmath=_FAST, error_model="numpy", parallel=True, cache=True)
+def pair_sums(time, place, magnitude, target, k0, a, c, omega, inverse_tau, d, gamma, rho, radius_km):  # type: ignore[no-untyped-def]
+    """Return, for each target, sums over all events before it of the kernel g and of what its gradient needs.
+
+    Events are in order of time; one triggers those that come after it in the table, also at the same time.
+
+    Parameters
+    ----------
+    time, place, magnitude
+        Of all events [day], [km] ``(3, n)``, above the reference.
+    target
+        Indices of the targets, int64 ``(m,)``.
+    k0, a, c, omega, inverse_tau, d, gamma, rho
+        See the module; ``inverse_tau`` is 1 / tau [1/day].
+    radius_km
+        Radius of the sphere.
+
+    Returns
+    -------
+    sums
+        ``(m, 8)``: of g, g / (s + c), g log(s + c), g s, g m, g D / (r2 + D), g m D / (r2 + D) and
+        g log(r2 + D).
+    """
+    size = np.log(k0) + a * magnitude
+    zone = d * np.exp(gamma * magnitude)
+    curvature = 1.0 / radius_km**2
+    one_omega, one_rho = 1.0 + omega, 1.0 + rho
+    out = np.zeros((len(target), N_SUM))
+    x, y, z = place[0], place[1], place[2]
+    for k in prange(len(target)):
+        j = target[k]
+        t_j, x_j, y_j, z_j = time[j], x[j], y[j], z[j]
+        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+        for i in range(j):
+            delay = t_j - time[i]
+            dx, dy, dz = x_j - x[i], y_j - y[i], z_j - z[i]
+            chord = dx * dx + dy * dy + dz * dz
+            u = chord * curvature
+            # Square of the arc from that of the chord: 4 arcsin(sqrt(u) / 2)^2 as a series, 1e-9 at 2,000 km.
+            r2 = chord * (1 + u * (1 / 12.0 + u * (1 / 90.0 + u * (1 / 560.0 + u * (1 / 3150.0)))))
+            soon, near = delay + c, r2 + zone[i]
+            # Two logarithms and two quotients with one division.
+            e1, m1 = split(soon)
+            e2, m2 = split(near)
+            p1, p2 = m1 + 1.0, m2 + 1.0
+            pp, product = p1 * p2, soon * near
+            inverse = 1.0 / (pp * product)
+            over_p, over_product = inverse * product, inverse * pp
+            log_soon = e1 * LN2 + log_ratio((m1 - 1.0) * (p2 * over_p))
+            log_near = e2 * LN2 + log_ratio((m2 - 1.0) * (p1 * over_p))
+            g = exp(size[i] - delay * inverse_tau - one_omega * log_soon - one_rho * log_near)
+            g_zone = g * zone[i] * (soon * over_product)
+            s0 += g
+            s1 += g * (near * over_product)
+            s2 += g * log_soon
+            s3 += g * delay
+            s4 += g * magnitude[i]
+            s5 += g_zone
+            s6 += g_zone * magnitude[i]
+            s7 += g * log_near
+        out[k, 0], out[k, 1], out[k, 2], out[k, 3] = s0, s1, s2, s3
+        out[k, 4], out[k, 5], out[k, 6], out[k, 7] = s4, s5, s6, s7
+    return out
+
+
+@njit(fastmath=_FAST, error_model="numpy", parallel=True, cache=True)
+def temporal_sums(time, weight, target, c, omega, inverse_tau):  # type: ignore[no-untyped-def]
+    """Return, for each target, the sum over all events before it of ``weight`` times the decay with time."""
+    out = np.zeros(len(target))
+    for k in prange(len(target)):
+        j = target[k]
+        total = 0.0
+        for i in range(j):
+            delay = time[j] - time[i]
+            total += weight[i] * exp(-delay * inverse_tau - (1.0 + omega) * log(delay + c))
+        out[k] = total
+    return out
+
+
+@njit(error_model="numpy", parallel=True, cache=True)
+def time_integrals(begin, end, c, omega, inverse_tau):  # type: ignore[no-untyped-def]
+    """Return integrals of the decay h(s) from ``begin`` to ``end`` [day] after each event.
+
+    Gauss-Legendre in log(s + c), where the power law is smooth; a relative error of some 1e-11.
+
+    Returns
+    -------
+    integrals
+        ``(n, 4)``: of h, h / (s + c), h log(s + c), h s.
+    """
+    out = np.zeros((len(begin), 4))
+    for i in prange(len(begin)):
+        if end[i] <= begin[i]:
+            continue
+        low, high = np.log(begin[i] + c), np.log(end[i] + c)
+        n_panel = max(1, int(np.ceil((high - low) / _PANEL)))
+        width = (high - low) / n_panel
+        s0 = s1 = s2 = s3 = 0.0
+        for panel in range(n_panel):
+            for k in range(len(_NODES)):
+                u = low + width * (panel + (1.0 + _NODES[k]) / 2)
+                soon = exp(u)
+                delay = soon - c
+                h = _WEIGHTS[k] * exp(-delay * inverse_tau - omega * u)
+                s0 += h
+                s1 += h / soon
+                s2 += h * u
+                s3 += h * delay
+        half = width / 2
+        out[i, 0], out[i, 1], out[i, 2], out[i, 3] = s0 * half, s1 * half, s2 * half, s3 * half
+    return out
+
+
+@njit(error_model="numpy", parallel=True, cache=True)
+def space_integrals(first, squared, weight, turn, zone, rho):  # type: ignore[no-untyped-def]
+    """Return the integral over the region of (r2 + D)^-(1 + rho) about each event, and its derivatives.
+
+    Parameters
+    ----------
+    first, squared, weight, turn
+        Of `kaname.discovery.seismicity.region.Quadrature`.
+    zone, rho
+        D of each event [km2] ``(n,)``, and the exponent.
+
+    Returns
+    -------
+    integrals
+        ``(n, 3)``: the integral, and its derivatives by D and by rho.
+    """
+    out = np.empty((len(zone), 3))
+    for i in prange(len(zone)):
+        log_zone = np.log(zone[i])
+        centre = turn[i] * exp(-rho * log_zone)
+        total, by_zone, by_rho = centre, -centre / zone[i], -centre * log_zone
+        for k in range(first[i], first[i + 1]):
+            near = squared[k] + zone[i]
+            log_near = log(near)
+            f = weight[k] * exp(-rho * log_near)
+            total -= f
+            by_zone += f / near
+            by_rho += f * log_near
+        out[i, 0] = total / (2 * rho)
+        out[i, 1] = by_zone / 2
+        out[i, 2] = by_rho / (2 * rho) - out[i, 0] / rho
+    return out
+
+
+def plane_integrals(zone: NDArray[np.float64], rho: float) -> NDArray[np.float64]:
+    """Return the same as `space_integrals` over the whole plane."""
+    total = np.pi / rho * zone**-rho
+    return np.column_stack([total, -rho * total / zone, -total * (1 / rho + np.log(zone))])

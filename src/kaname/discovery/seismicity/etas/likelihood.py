@@ -1,0 +1,178 @@
+"""The likelihood of space-time ETAS, with its exact gradient and an estimate of its information."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kaname.core.errors import InputError
+from kaname.discovery.seismicity.contract import Target
+from kaname.discovery.seismicity.etas.kernel import (
+    on_sphere,
+    pair_sums,
+    plane_integrals,
+    space_integrals,
+    temporal_sums,
+    time_integrals,
+)
+from kaname.discovery.seismicity.etas.parameters import NAMES, EtasParameters
+from kaname.discovery.seismicity.region import EARTH_RADIUS_KM, Quadrature
+
+
+@dataclass(frozen=True, eq=False)
+class Likelihood:
+    """Everything the likelihood of one target period needs that does not depend on the parameters.
+
+    Parameters
+    ----------
+    day, place, magnitude
+        Of all sources [day since start], [km] ``(3, n)``, above the reference.
+    target
+        Indices of the target events.
+    density
+        Density of the background at the targets [1/km2].
+    days
+        Length of the period [day].
+    quadrature
+        Of the region about the sources; none: aftershocks are counted over the whole plane.
+    """
+
+    day: NDArray[np.float64]
+    place: NDArray[np.float64]
+    magnitude: NDArray[np.float64]
+    target: NDArray[np.int64]
+    density: NDArray[np.float64]
+    days: float
+    quadrature: Quadrature | None
+    radius_km: float = EARTH_RADIUS_KM
+
+    @classmethod
+    def of(
+        cls,
+        sources: pd.DataFrame,
+        target: Target,
+        density: NDArray[np.float64],
+        *,
+        reference: float,
+        within_region: bool = True,
+        radius_km: float = EARTH_RADIUS_KM,
+        quadrature: Quadrature | None = None,
+    ) -> Likelihood:
+        """Return the likelihood of the targets among ``sources`` (`Target.sources`).
+
+        A ``quadrature`` about the same sources is used again.
+
+        Raises
+        ------
+        InputError
+            When there are no targets.
+        """
+        index = np.flatnonzero(sources["target"].to_numpy())
+        if not len(index):
+            raise InputError(
+                f"no earthquake of magnitude {target.magnitude_min:g} or more in the region from "
+                f"{target.start} to {target.end}; widen the period or the region, or lower the magnitude"
+            )
+        lon, lat = sources["longitude"].to_numpy(float), sources["latitude"].to_numpy(float)
+        return cls(
+            sources["day"].to_numpy(float),
+            on_sphere(lon, lat, radius_km),
+            sources["magnitude"].to_numpy(float) - reference,
+            index,
+            density,
+            target.days,
+            (quadrature or target.region.quadrature(lon, lat)) if within_region else None,
+            radius_km,
+        )
+
+    def rates(self, parameters: EtasParameters) -> NDArray[np.float64]:
+        """Return the rate at each target given what came before [1/day/km2]."""
+        return parameters.mu * self.density + self._pairs(parameters)[:, 0]
+
+    def rates_in_time(self, parameters: EtasParameters) -> NDArray[np.float64]:
+        """Return the rate over the region at the time of each target [1/day]."""
+        p = parameters
+        weight = p.k0 * np.exp(p.a * self.magnitude) * self._spaces(p)[:, 0]
+        triggered = temporal_sums(self.day, weight, self.target, p.c, p.omega, 1 / p.tau)
+        return p.mu + np.asarray(triggered)
+
+    def expected_by_source(
+        self, parameters: EtasParameters, *, end: float | None = None
+    ) -> NDArray[np.float64]:
+        """Return how many targets each source triggers up to ``end`` [day], the period's own if missing."""
+        p = parameters
+        begin, until = self._delays(self.days if end is None else end)
+        times = time_integrals(begin, until, p.c, p.omega, 1 / p.tau)
+        return np.asarray(p.k0 * np.exp(p.a * self.magnitude) * times[:, 0] * self._spaces(p)[:, 0])
+
+    def expected(self, parameters: EtasParameters) -> float:
+        """Return how many targets are expected, given the sources."""
+        return float(parameters.mu * self.days + self.expected_by_source(parameters).sum())
+
+    def log_likelihood(self, parameters: EtasParameters) -> float:
+        """Return the log-likelihood of the targets (Daley & Vere-Jones 2003, eq. 7.2.4)."""
+        return float(np.log(self.rates(parameters)).sum() - self.expected(parameters))
+
+    def with_gradient(
+        self, parameters: EtasParameters
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        """Return log-likelihood, its gradient by `EtasParameters.vector`, and an estimate of its information.
+
+        The information is the sum over targets of the outer product of the gradients of the log rate
+        (Ogata 1978, doi:10.1007/BF02480216): positive, and right at the maximum.
+        """
+        p = parameters
+        sums = self._pairs(p)
+        rate = p.mu * self.density + sums[:, 0]
+        slope = np.empty((len(rate), len(NAMES)))
+        slope[:, 0] = p.mu * self.density
+        slope[:, 1] = sums[:, 0]
+        slope[:, 2] = sums[:, 4]
+        slope[:, 3] = -(1 + p.omega) * p.c * sums[:, 1]
+        slope[:, 4] = -sums[:, 2]
+        slope[:, 5] = sums[:, 3] / p.tau
+        slope[:, 6] = -(1 + p.rho) * sums[:, 5]
+        slope[:, 7] = -(1 + p.rho) * sums[:, 6]
+        slope[:, 8] = -sums[:, 7]
+        slope /= rate[:, np.newaxis]
+
+        times = time_integrals(*self._delays(self.days), p.c, p.omega, 1 / p.tau)
+        zone = p.d * np.exp(p.gamma * self.magnitude)
+        spaces = self._spaces(p)
+        size = p.k0 * np.exp(p.a * self.magnitude)
+        each = size * times[:, 0] * spaces[:, 0]
+        in_time, in_space = size * spaces[:, 0], size * times[:, 0]
+        expected = np.array(
+            [
+                p.mu * self.days,
+                each.sum(),
+                (each * self.magnitude).sum(),
+                -(1 + p.omega) * p.c * (in_time * times[:, 1]).sum(),
+                -(in_time * times[:, 2]).sum(),
+                (in_time * times[:, 3]).sum() / p.tau,
+                (in_space * spaces[:, 1] * zone).sum(),
+                (in_space * spaces[:, 1] * zone * self.magnitude).sum(),
+                (in_space * spaces[:, 2]).sum(),
+            ]
+        )
+        value = float(np.log(rate).sum() - expected[0] - expected[1])
+        return value, slope.sum(axis=0) - expected, slope.T @ slope
+
+    def _pairs(self, p: EtasParameters) -> NDArray[np.float64]:
+        kernel = (p.k0, p.a, p.c, p.omega, 1 / p.tau, p.d, p.gamma, p.rho)
+        return np.asarray(
+            pair_sums(self.day, self.place, self.magnitude, self.target, *kernel, self.radius_km)
+        )
+
+    def _delays(self, end: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return np.maximum(-self.day, 0.0), end - self.day
+
+    def _spaces(self, p: EtasParameters) -> NDArray[np.float64]:
+        zone = p.d * np.exp(p.gamma * self.magnitude)
+        if self.quadrature is None:
+            return plane_integrals(zone, p.rho)
+        q = self.quadrature
+        return np.asarray(space_integrals(q.first, q.squared, q.weight, q.turn, zone, p.rho))

@@ -1,0 +1,180 @@
+"""Space-time ETAS as an estimator: fitted by maximum likelihood, scored on what came later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kaname.core.errors import InputError
+from kaname.discovery.seismicity.background import Background, KernelDensity, Uniform
+from kaname.discovery.seismicity.contract import Score, Target, seismicity_model
+from kaname.discovery.seismicity.etas.fitting import Maximum, maximise, start
+from kaname.discovery.seismicity.etas.likelihood import Likelihood
+from kaname.discovery.seismicity.etas.parameters import EtasParameters
+
+BackgroundKind = Literal["uniform", "kernel"]
+Counted = Literal["region", "plane"]
+
+
+@dataclass(frozen=True)
+class KernelSettings:
+    """Of the background density `KernelDensity`, and how often it and the parameters are found in turn."""
+
+    neighbours: int = 5
+    bandwidth_min_km: float = 0.5
+    uniform: float = 0.02
+    rounds: int = 5
+
+
+@seismicity_model("etas")
+class Etas:
+    """Epidemic-type aftershock sequences in space and time.
+
+    Parameters
+    ----------
+    background
+        ``uniform`` over the region, or a ``kernel`` density of the training events, each weighted with its
+        probability of being background, found in turn with the parameters (Zhuang, Ogata & Vere-Jones 2002,
+        doi:10.1198/016214502760046925). No later event enters it.
+    taper
+        Whether aftershocks end exponentially (tau).
+    counted
+        Whether the aftershocks that are expected are those in the ``region`` or in the whole ``plane``. The
+        second loses those that fall outside; it is what others publish.
+    kernel
+        See `KernelSettings`.
+    fixed
+        Parameters that keep the value of ``first``.
+    first
+        Where the search starts; missing: found from the data.
+
+    Attributes
+    ----------
+    parameters_, maximum_, background_, reference_
+        What the fit found: `EtasParameters`, `Maximum`, the density, and the magnitude that the parameters
+        count from.
+    """
+
+    name = "etas"
+
+    def __init__(
+        self,
+        *,
+        background: BackgroundKind = "kernel",
+        taper: bool = True,
+        counted: Counted = "region",
+        kernel: KernelSettings | None = None,
+        fixed: tuple[str, ...] = (),
+        first: EtasParameters | None = None,
+        tolerance: float = 1e-2,
+        progress: Callable[[int, float], None] | None = None,
+    ) -> None:
+        for value, kind in ((background, BackgroundKind), (counted, Counted)):
+            if value not in get_args(kind):
+                raise InputError(f"expected one of {', '.join(get_args(kind))}, found {value!r}")
+        self.background = background
+        self.taper = taper
+        self.counted = counted
+        self.kernel = kernel or KernelSettings()
+        self.fixed = fixed
+        self.first = first
+        self.tolerance = tolerance
+        self.progress = progress
+
+    def fit(self, catalogue: pd.DataFrame, target: Target) -> Etas:
+        """See `SeismicityModel`.
+
+        Raises
+        ------
+        InputError
+            When there are fewer than 20 targets: use a published set of parameters then.
+        """
+        sources = target.sources(catalogue)
+        n = int(sources["target"].sum())
+        if n < 20:
+            raise InputError(
+                f"{n} events are too few for nine parameters; lower the magnitude, widen the region or the "
+                "period, or give parameters (Etas.with_parameters)"
+            )
+        self.reference_ = target.magnitude_min
+        density: NDArray[np.float64]
+        self.background_: Background = Uniform(target.region.area_km2)
+        density = np.full(n, 1 / target.region.area_km2)
+        first = self.first
+        likelihood = self._likelihood(sources, target, density)
+        rounds = 0 if self.background == "uniform" else self.kernel.rounds
+        for round_ in range(rounds + 1):
+            first = first or start(likelihood, taper=self.taper)
+            tolerance = self.tolerance if round_ == rounds else max(self.tolerance, 0.5)
+            self.maximum_: Maximum = maximise(
+                likelihood, first, fixed=self.fixed, tolerance=tolerance, progress=self.progress
+            )
+            self.parameters_ = first = self.maximum_.parameters
+            if round_ == rounds:
+                break
+            weight = first.mu * likelihood.density / likelihood.rates(first)
+            chosen = sources[sources["target"]]
+            made = KernelDensity(
+                target.region,
+                chosen["longitude"],
+                chosen["latitude"],
+                weight,
+                neighbours=self.kernel.neighbours,
+                bandwidth_min_km=self.kernel.bandwidth_min_km,
+                uniform=self.kernel.uniform,
+            )
+            self.background_ = made
+            likelihood = self._likelihood(sources, target, made.density_at_events(), likelihood)
+        return self
+
+    @classmethod
+    def with_parameters(
+        cls,
+        parameters: EtasParameters,
+        reference: float,
+        background: Background,
+        *,
+        counted: Counted = "region",
+    ) -> Etas:
+        """Return a model that is known already; its parameters count from the magnitude ``reference``."""
+        made = cls(counted=counted)
+        made.parameters_, made.reference_, made.background_ = parameters, reference, background
+        return made
+
+    def likelihood(self, catalogue: pd.DataFrame, target: Target) -> Likelihood:
+        """Return the likelihood of a period under the fitted background."""
+        sources = target.sources(catalogue)
+        chosen = sources[sources["target"]]
+        density = self.background_.density(chosen["longitude"], chosen["latitude"])
+        return self._likelihood(sources, target, density)
+
+    def score(self, catalogue: pd.DataFrame, target: Target) -> Score:
+        """See `SeismicityModel`; the fit must not have seen the target period."""
+        likelihood = self.likelihood(catalogue, target)
+        rate, in_time = likelihood.rates(self.parameters_), likelihood.rates_in_time(self.parameters_)
+        expected = likelihood.expected(self.parameters_)
+        n = len(rate)
+        temporal = float(np.log(in_time).mean() - expected / n)
+        spatial = float(np.log(rate / in_time).mean())
+        return Score(temporal + spatial, temporal, spatial, n, expected)
+
+    def _likelihood(
+        self,
+        sources: pd.DataFrame,
+        target: Target,
+        density: NDArray[np.float64],
+        like: Likelihood | None = None,
+    ) -> Likelihood:
+        return Likelihood.of(
+            sources,
+            target,
+            density,
+            reference=self.reference_,
+            within_region=self.counted == "region",
+            quadrature=like.quadrature if like else None,
+        )
