@@ -1,9 +1,9 @@
 """Let schemathesis ask `kaname serve` everything it can think of, for some minutes; none may be a 500.
 
 Run with ``python benchmarks/fuzz_serve.py SCHEMATHESIS [MINUTES]``, where ``SCHEMATHESIS`` is the program in
-an environment of its own (``python -m venv st && st/bin/pip install schemathesis``: ``st/bin/schemathesis``). It
-is given an OpenAPI description made of the same table that answers and WADL are made of, long and short
-names, and the records, stations and events that ObsPy ships. Ends with its exit code.
+an environment of its own: after ``python -m venv st && st/bin/pip install schemathesis`` it is
+``st/bin/schemathesis``. It is given an OpenAPI description made of the same table that answers and WADL are made
+of, long and short names, and the records, stations and events that ObsPy ships. Ends with its exit code.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 import obspy
 
+from kaname.archive.inventory import publish
 from kaname.archive.store import Archive
 from kaname.center.parameters import SERVICES, Parameter
 
@@ -84,6 +85,7 @@ def main() -> int:
         obspy.read().write(str(folder / "rjob.mseed"), format="MSEED")
         with Archive(folder / "archive") as archive:
             archive.add([folder / "rjob.mseed", *sorted(data.glob("BW.UH*.cut.slist.gz"))])
+            publish(archive)
         obspy.read_inventory().write(str(folder / "stations.xml"), format="STATIONXML")
         obspy.read_events().write(str(folder / "events.xml"), format="QUAKEML")
         (folder / "openapi.json").write_text(json.dumps(description()))
