@@ -35,6 +35,9 @@ class Case:
     long_header: bool | None
     samples: dict[tuple[int, int], list[int]]
 
+    def __post_init__(self) -> None:
+        self.blocks = {place: self.block(place[0], samples) for place, samples in self.samples.items()}
+
     def block(self, number: int, samples: list[int]) -> bytes:
         tried = number == TRIED
         return channel(
@@ -49,10 +52,7 @@ class Case:
 
     def seconds(self) -> list[Second]:
         return [
-            Second(
-                START + timedelta(seconds=i),
-                [self.block(number, self.samples[number, i]) for number in (TRIED, STEADY)],
-            )
+            Second(START + timedelta(seconds=i), [self.blocks[number, i] for number in (TRIED, STEADY)])
             for i in range(N_SECOND)
         ]
 
@@ -133,7 +133,9 @@ def repeated(case: Case) -> tuple[bytes, Truth, set[str]]:
 def repeated_otherwise(case: Case) -> tuple[bytes, Truth, set[str]]:
     seconds = case.seconds()
     other = [v if v == MISSING else v ^ 1 for v in case.samples[TRIED, 3]]
-    again = Second(seconds[3].time, [replace(case, width=4).block(TRIED, other), seconds[3].channels[1]])
+    again = Second(
+        seconds[3].time, [replace(case, width=4, samples={}).block(TRIED, other), seconds[3].channels[1]]
+    )
     return case.write([*seconds, again]), case.samples, {"Overlap"}
 
 
@@ -152,7 +154,7 @@ def rate_that_changes(case: Case) -> tuple[bytes, Truth, set[str]]:
     seconds, samples = case.seconds(), dict(case.samples)
     for i in (4, 5):
         samples[TRIED, i] = [7] * (len(samples[TRIED, i]) + 1)
-        seconds[i].channels[0] = replace(case, long_header=None).block(TRIED, samples[TRIED, i])
+        seconds[i].channels[0] = replace(case, long_header=None, samples={}).block(TRIED, samples[TRIED, i])
     return case.write(seconds), samples, {"Warning"}
 
 
@@ -201,28 +203,32 @@ DEFECTS: tuple[Defect, ...] = (
 )
 
 
-def stated(truth: Truth) -> dict[int, tuple[list[int], list[int]]]:
+Series = dict[int, tuple[np.ndarray, np.ndarray]]
+
+
+def joined(pieces: dict[int, list[tuple[np.ndarray, np.ndarray]]]) -> Series:
+    return {n: tuple(np.concatenate(columns) for columns in zip(*parts)) for n, parts in pieces.items()}
+
+
+def stated(truth: Truth) -> Series:
     """Return times [ns] and samples by channel, without what is marked missing."""
-    out: dict[int, tuple[list[int], list[int]]] = {}
+    out: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
     begin = np.datetime64(START - JST, "ns").astype(np.int64)
     for (number, second), samples in sorted(truth.items()):
-        times, values = out.setdefault(number, ([], []))
-        for k, value in enumerate(samples):
-            if value != MISSING:
-                times.append(int(begin) + second * 10**9 + round(k * 10**9 / len(samples)))
-                values.append(value)
-    return out
+        values = np.array(samples)
+        times = begin + second * 10**9 + np.arange(values.size) * 10**9 // values.size
+        out.setdefault(number, []).append((times[values != MISSING], values[values != MISSING]))
+    return joined(out)
 
 
-def found(read: WaveformRead) -> dict[int, tuple[list[int], list[int]]]:
-    out: dict[int, tuple[list[int], list[int]]] = {}
+def found(read: WaveformRead) -> Series:
+    out: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
     # Another rate may be another band, and so another identifier.
     for block in sorted(read.blocks, key=lambda b: b.start):
-        times, values = out.setdefault(int(block.ids[0].split(".")[1], 16), ([], []))
-        steps = np.round(np.arange(block.n_sample) * 1e9 / block.sampling_rate).astype(np.int64)
-        times += (block.start.astype(np.int64) + steps).tolist()
-        values += block.data[0].tolist()
-    return out
+        steps = (np.arange(block.n_sample) * 1e9 / block.sampling_rate).astype(np.int64)
+        number = int(block.ids[0].split(".")[1], 16)
+        out.setdefault(number, []).append((block.start.astype(np.int64) + steps, block.data[0]))
+    return joined(out)
 
 
 @pytest.mark.parametrize("form", ["win", "win32"])
@@ -252,8 +258,5 @@ def test_every_defect(form, tilt, width, low_first, rate, tmp_path: Path) -> Non
             expected, got = stated(truth), found(read)
             assert got.keys() == expected.keys(), defect.__name__
             for number, (times, values) in expected.items():
-                assert got[number][1] == values, (defect.__name__, number)
-                assert np.abs(np.subtract(got[number][0], times)).max(initial=0) <= 1, (
-                    defect.__name__,
-                    number,
-                )
+                np.testing.assert_array_equal(got[number][1], values, defect.__name__)
+                assert np.abs(got[number][0] - times).max() <= 1, (defect.__name__, number)
