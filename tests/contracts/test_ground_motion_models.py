@@ -47,7 +47,7 @@ def scenarios() -> pd.DataFrame:
     )
 
 
-FITTED: dict[str, Callable[[], Any]] = {}
+FITTED: dict[str, Callable[[], Any]] = {"openquake": lambda: get_model("openquake:BooreEtAl2014")}
 """How to make the models that know nothing before they are fitted, or that need a name of a library."""
 
 

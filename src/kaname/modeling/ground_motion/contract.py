@@ -161,4 +161,9 @@ def needed(table: pd.DataFrame, columns: Sequence[str], name: str) -> dict[str, 
 
 def _load() -> None:
     # Importing registers them; what they need beyond our own dependencies they import when they are made.
-    from kaname.modeling.ground_motion import boore_2014, si_midorikawa_1999, zhao_2006  # noqa: F401
+    from kaname.modeling.ground_motion import (  # noqa: F401
+        boore_2014,
+        openquake,
+        si_midorikawa_1999,
+        zhao_2006,
+    )
