@@ -41,3 +41,12 @@ def dask_cluster() -> Iterator[str]:
         silence_logs=50,
     ) as cluster:
         yield cluster.scheduler_address
+
+
+@pytest.fixture(scope="session")
+def openquake() -> str:
+    """Python of an environment of its own that has OpenQuake; tests that need it are skipped without."""
+    python = os.environ.get("KANAME_OPENQUAKE_PYTHON")
+    if not python:
+        pytest.skip("no OpenQuake here: name its Python in KANAME_OPENQUAKE_PYTHON")
+    return python
