@@ -2,8 +2,8 @@
 
 Run with ``python benchmarks/fuzz_serve.py SCHEMATHESIS [MINUTES]``, where ``SCHEMATHESIS`` is the program in
 an environment of its own: after ``python -m venv st && st/bin/pip install schemathesis`` it is
-``st/bin/schemathesis``. It is given an OpenAPI description made of the same table that answers and WADL are made
-of, long and short names, and the records, stations and events that ObsPy ships. Ends with its exit code.
+``st/bin/schemathesis``. It is given an OpenAPI description made of the same table that answers and WADL are
+made of, long and short names, and the records, stations and events that ObsPy ships. Ends with its exit code.
 """
 
 from __future__ import annotations
