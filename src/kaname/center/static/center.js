@@ -61,23 +61,24 @@ const drawMap = () => {
     const points = line.map(([lon, lat]) => project(lon, lat)).filter((p) => p !== null);
     shape("polyline", { points: points.map((p) => place(p).map((v) => v.toFixed(1)).join(",")).join(" "), fill: "none", stroke: "var(--coast)", "stroke-width": .8, "stroke-dasharray": "4 3" }, svg);
   }
+  const big = window.matchMedia("(max-width: 640px)").matches ? 2 : 1;  // the map is drawn at less than half its size
   for (const [event, at] of events) {
-    const [x, y] = place(at), radius = Math.max(2, 1.5 * (event.magnitude ?? 1) + 1);
+    const [x, y] = place(at), radius = big * Math.max(2, 1.5 * (event.magnitude ?? 1) + 1);
     const dot = shape("circle", { cx: x, cy: y, r: radius, fill: "var(--event)", "fill-opacity": .35, stroke: "var(--event)" }, svg);
     shape("title", {}, dot).textContent = `${event.time.slice(0, 19)} M ${event.magnitude ?? "?"} ${event.depth_km ?? "?"} km`;
   }
   const withData = new Set(state.channels.map((c) => c.id.split(".").slice(0, 2).join(".")));
   for (const [station, at] of stations) {
     const [x, y] = place(at), name = `${station.network}.${station.station}`;
-    const mark = shape("path", { d: `M${x},${y - 6}l6,10h-12z`, fill: withData.has(name) ? "var(--accent)" : "#b9c6d2", stroke: "#fff", tabindex: 0 }, svg);
+    const mark = shape("path", { d: `M${x},${y - 6 * big}l${6 * big},${10 * big}h${-12 * big}z`, fill: withData.has(name) ? "var(--accent)" : "#b9c6d2", stroke: "#fff", tabindex: 0 }, svg);
     shape("title", {}, mark).textContent = `${name} ${station.site}`;
     mark.style.cursor = "pointer";
     mark.addEventListener("click", () => { $("filter").value = `${name}.`; drawAvailability(); });
-    if (stations.length <= 60) shape("text", { x: x + 8, y: y + 4, "font-size": 11, fill: "var(--ink)" }, svg).textContent = station.station;
+    if (stations.length <= 60) shape("text", { x: x + 8 * big, y: y + 4 * big, "font-size": 11 * big, fill: "var(--ink)" }, svg).textContent = station.station;
   }
   const bar = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000].filter((km) => km * scale < 160).pop() ?? 1;
   shape("path", { d: `M20,${height - 20}v-6v6h${bar * scale}v-6`, fill: "none", stroke: "var(--ink)" }, svg);
-  shape("text", { x: 26, y: height - 26, "font-size": 12, fill: "var(--ink)" }, svg).textContent = `${bar} km`;
+  shape("text", { x: 26, y: height - 26, "font-size": 12 * big, fill: "var(--ink)" }, svg).textContent = `${bar} km`;
   $("map-note").textContent = t("mapNote");
 };
 
@@ -117,7 +118,7 @@ const drawEvents = () => {
   box.replaceChildren();
   if (!state.events.length) { element("p", t("none"), box); return; }
   const table = element("table", undefined, box), head = element("tr", undefined, element("thead", undefined, table));
-  const columns = [["time", "time", 0], ["latitude", "latitude", 4], ["longitude", "longitude", 4], ["depth", "depth_km", 1], ["magnitude", "magnitude", 1], ["catalog", "catalog", 0]];
+  const columns = [["time", "time", 0], ["magnitude", "magnitude", 1], ["latitude", "latitude", 4], ["longitude", "longitude", 4], ["depth", "depth_km", 1], ["catalog", "catalog", 0]];
   for (const [title, , decimals] of columns) element("th", t(title), head, decimals ? "num" : "");
   const body = element("tbody", undefined, table);
   for (const event of state.events.slice(0, 200)) {
