@@ -33,6 +33,6 @@ SIMULATIONS = Schema(
         Column("latitude", "float", "WGS84 latitude", "degree", required=True, low=-90, high=90),
         Column("depth_km", "float", "depth below sea level, positive down", "km", low=-10, high=800),
         Column("magnitude", "float", "magnitude", required=True, low=-5, high=11),
-        Column("generation", "int", "0: background or of the history, 1: their aftershocks, and so on", low=0),
+        Column("generation", "int", "0: background or of the history, 1: their aftershocks, ...", low=0),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from scipy.spatial import KDTree
 from kaname.core.errors import InputError
 from kaname.discovery.seismicity.elementary import exp
 from kaname.discovery.seismicity.etas.kernel import on_sphere
-from kaname.discovery.seismicity.region import Region
+from kaname.discovery.seismicity.region import EARTH_RADIUS_KM, Region
 
 
 class Background(Protocol):
@@ -23,16 +24,35 @@ class Background(Protocol):
         """Return the density at points [1/km2]; over the region it integrates to one."""
         ...
 
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return longitudes and latitudes of ``n`` points of this density."""
+        ...
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Uniform:
-    """The same density everywhere in a region of this area [km2]."""
+    """The same density everywhere in a region.
 
-    area_km2: float
+    ``area_km2`` replaces the region's own area, for models whose authors measured it otherwise.
+    """
+
+    region: Region
+    area_km2: float | None = None
 
     def density(self, longitude: ArrayLike, latitude: ArrayLike) -> NDArray[np.float64]:
         """See `Background`."""
-        return np.full(np.broadcast(np.asarray(longitude), np.asarray(latitude)).shape, 1 / self.area_km2)
+        shape = np.broadcast(np.asarray(longitude), np.asarray(latitude)).shape
+        return np.full(shape, 1 / (self.area_km2 or self.region.area_km2))
+
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `Background`."""
+        west, east = self.region.longitude.min(), self.region.longitude.max()
+        south, north = np.sin(np.radians([self.region.latitude.min(), self.region.latitude.max()]))
+
+        def some(k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            return rng.uniform(west, east, k), np.degrees(np.arcsin(rng.uniform(south, north, k)))
+
+        return _within(self.region, n, some)
 
 
 class KernelDensity:
@@ -75,7 +95,9 @@ class KernelDensity:
         if not 0 < uniform <= 1:
             raise InputError(f"the uniform share must be above 0 and at most 1, found {uniform}")
         self.uniform = uniform
+        self.region = region
         self._area = region.area_km2
+        self._longitude, self._latitude = lon, lat
         self._place = on_sphere(lon, lat)
         distance = KDTree(self._place.T).query(self._place.T, neighbours + 1)[0][:, -1]
         self._width = np.maximum(distance, bandwidth_min_km)
@@ -98,6 +120,23 @@ class KernelDensity:
         total = _gaussians(self._place, self._width, self._weight, place, np.full(place.shape[1], -1))
         return np.asarray((1 - self.uniform) * total / self._total + self.uniform / self._area)
 
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `Background`."""
+        n_even = int(rng.binomial(n, self.uniform))
+        share = self._weight / self._weight.sum()
+
+        def some(k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            chosen = rng.choice(len(share), k, p=share)
+            east, north = rng.standard_normal((2, k)) * np.degrees(self._width[chosen] / EARTH_RADIUS_KM)
+            narrow = np.cos(np.radians(self._latitude[chosen]))
+            return self._longitude[chosen] + east / narrow, self._latitude[chosen] + north
+
+        even = Uniform(self.region).draw(n_even, rng)
+        near = _within(self.region, n - n_even, some)
+        mixed = rng.permutation(n)
+        lon, lat = (np.concatenate([a, b])[mixed] for a, b in zip(even, near))
+        return lon, lat
+
     def density_at_events(self) -> NDArray[np.float64]:
         """Return the density at the events it is made of, each without its own part [1/km2]."""
         own = np.arange(self._place.shape[1])
@@ -105,6 +144,18 @@ class KernelDensity:
         return np.asarray(
             (1 - self.uniform) * total / (self._total - self._inside) + self.uniform / self._area
         )
+
+
+def _within(
+    region: Region, n: int, some: Callable[[int], tuple[NDArray[np.float64], NDArray[np.float64]]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return ``n`` of the points that ``some`` draws which lie in the region."""
+    lon, lat = np.empty(0), np.empty(0)
+    while len(lon) < n:
+        more = some(2 * (n - len(lon)) + 16)
+        inside = region.contains(*more)
+        lon, lat = np.concatenate([lon, more[0][inside]]), np.concatenate([lat, more[1][inside]])
+    return lon[:n], lat[:n]
 
 
 @njit(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy", parallel=True, cache=True)

@@ -81,10 +81,61 @@ def maximise(
     high = np.array([_HIGH.get(n, np.inf) for n in NAMES])
     if np.isinf(first.tau):
         low[NAMES.index("omega")] = 1e-3
-    vector = first.vector()
-    value, gradient, information = likelihood.with_gradient(first)
+    top = climb(
+        lambda vector: likelihood.with_gradient(EtasParameters.from_vector(vector)),
+        first.vector(),
+        low=low,
+        high=high,
+        free=free,
+        tolerance=tolerance,
+        passes=passes,
+        progress=progress,
+    )
+    return Maximum(
+        EtasParameters.from_vector(top.vector), top.value, top.covariance, top.n_pass, top.converged
+    )
+
+
+@dataclass(frozen=True)
+class Top:
+    """Where `climb` ended; rows and columns of the covariance of what did not move are zero."""
+
+    vector: NDArray[np.float64]
+    value: float
+    covariance: NDArray[np.float64]
+    n_pass: int
+    converged: bool
+
+
+Evaluate = Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64], NDArray[np.float64]]]
+
+
+def climb(
+    evaluate: Evaluate,
+    first: NDArray[np.float64],
+    *,
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    free: NDArray[np.bool_],
+    tolerance: float,
+    passes: int,
+    progress: Callable[[int, float], None] | None = None,
+) -> Top:
+    """Maximise a log-likelihood by Fisher scoring with Levenberg's damping, within bounds.
+
+    ``evaluate`` returns value, gradient and information at a vector; steps longer than 1.5 are shortened.
+
+    Raises
+    ------
+    InputError
+        When the value at ``first`` is not finite.
+    """
+    vector = np.clip(first, low, high)
+    vector[~free] = first[~free]
+    value, gradient, information = evaluate(vector)
     if not np.isfinite(value):
-        raise InputError(f"the likelihood at {first} is {value}; start elsewhere")
+        raise InputError(f"the log-likelihood at the first parameters is {value}; start elsewhere")
+    n = len(vector)
     n_pass, damping, converged = 1, 1e-3, False
     while n_pass < passes and not converged:
         # A parameter at its bound that wants to leave stays there.
@@ -94,14 +145,12 @@ def maximise(
             break
         chosen = np.ix_(active, active)
         scale = np.maximum(np.diag(information)[active], 1e-12)
-        step = np.zeros(len(NAMES))
+        step = np.zeros(n)
         step[active] = np.linalg.solve(information[chosen] + damping * np.diag(scale), gradient[active])
         step *= min(1.0, 1.5 / np.abs(step).max())
-        step = np.clip(vector + step, low, high) - vector
-        step[~free] = 0.0
-        promised = float(gradient @ step - 0.5 * step @ information @ step)
-        trial = EtasParameters.from_vector(vector + step)
-        found, slope, curve = likelihood.with_gradient(trial)
+        step[free] = np.clip(vector + step, low, high)[free] - vector[free]
+        promised = float(gradient[free] @ step[free] - 0.5 * step @ information @ step)
+        found, slope, curve = evaluate(vector + step)
         n_pass += 1
         if np.isfinite(found) and found > value - 1e-9 * abs(value):
             gained = found - value
@@ -114,7 +163,7 @@ def maximise(
         log.debug("pass %d: %.4f, damping %.1e", n_pass, value, damping)
         if progress is not None:
             progress(n_pass, value)
-    covariance = np.zeros((len(NAMES), len(NAMES)))
+    covariance = np.zeros((n, n))
     inner = free & (vector > low) & (vector < high)
     covariance[np.ix_(inner, inner)] = np.linalg.pinv(information[np.ix_(inner, inner)])
-    return Maximum(EtasParameters.from_vector(vector), value, covariance, n_pass, converged)
+    return Top(vector, value, covariance, n_pass, converged)

@@ -16,6 +16,7 @@ from kaname.discovery.seismicity.contract import Score, Target, seismicity_model
 from kaname.discovery.seismicity.etas.fitting import Maximum, maximise, start
 from kaname.discovery.seismicity.etas.likelihood import Likelihood
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
+from kaname.discovery.seismicity.etas.simulation import GutenbergRichter, simulate
 
 BackgroundKind = Literal["uniform", "kernel"]
 Counted = Literal["region", "plane"]
@@ -52,12 +53,14 @@ class Etas:
         Parameters that keep the value of ``first``.
     first
         Where the search starts; missing: found from the data.
+    magnitude_bin, magnitude_max
+        Width of the bins that magnitudes are rounded to (0: not rounded), and the greatest one simulated.
 
     Attributes
     ----------
-    parameters_, maximum_, background_, reference_
-        What the fit found: `EtasParameters`, `Maximum`, the density, and the magnitude that the parameters
-        count from.
+    parameters_, maximum_, background_, reference_, b_
+        What the fit found: `EtasParameters`, `Maximum`, the density, the magnitude that the parameters count
+        from, and the slope of the magnitudes (Aki 1965, Utsu 1966).
     """
 
     name = "etas"
@@ -71,6 +74,8 @@ class Etas:
         kernel: KernelSettings | None = None,
         fixed: tuple[str, ...] = (),
         first: EtasParameters | None = None,
+        magnitude_bin: float = 0.0,
+        magnitude_max: float = 9.5,
         tolerance: float = 1e-2,
         progress: Callable[[int, float], None] | None = None,
     ) -> None:
@@ -83,6 +88,8 @@ class Etas:
         self.kernel = kernel or KernelSettings()
         self.fixed = fixed
         self.first = first
+        self.magnitude_bin = magnitude_bin
+        self.magnitude_max = magnitude_max
         self.tolerance = tolerance
         self.progress = progress
 
@@ -102,8 +109,10 @@ class Etas:
                 "period, or give parameters (Etas.with_parameters)"
             )
         self.reference_ = target.magnitude_min
+        above = sources.loc[sources["target"], "magnitude"].to_numpy(float) - target.magnitude_min
+        self.b_ = float(1 / (np.log(10) * (above.mean() + self.magnitude_bin / 2)))
         density: NDArray[np.float64]
-        self.background_: Background = Uniform(target.region.area_km2)
+        self.background_: Background = Uniform(target.region)
         density = np.full(n, 1 / target.region.area_km2)
         first = self.first
         likelihood = self._likelihood(sources, target, density)
@@ -139,11 +148,13 @@ class Etas:
         reference: float,
         background: Background,
         *,
+        b: float = 1.0,
         counted: Counted = "region",
+        magnitude_max: float = 9.5,
     ) -> Etas:
         """Return a model that is known already; its parameters count from the magnitude ``reference``."""
-        made = cls(counted=counted)
-        made.parameters_, made.reference_, made.background_ = parameters, reference, background
+        made = cls(counted=counted, magnitude_max=magnitude_max)
+        made.parameters_, made.reference_, made.background_, made.b_ = parameters, reference, background, b
         return made
 
     def likelihood(self, catalogue: pd.DataFrame, target: Target) -> Likelihood:
@@ -162,6 +173,19 @@ class Etas:
         temporal = float(np.log(in_time).mean() - expected / n)
         spatial = float(np.log(rate / in_time).mean())
         return Score(temporal + spatial, temporal, spatial, n, expected)
+
+    def simulate(self, history: pd.DataFrame, target: Target, *, n: int, seed: int) -> pd.DataFrame:
+        """See `SeismicityModel` and `kaname.discovery.seismicity.etas.simulation.simulate`."""
+        return simulate(
+            self.parameters_,
+            self.background_,
+            GutenbergRichter(self.b_, target.magnitude_min, self.magnitude_max),
+            history,
+            target,
+            reference=self.reference_,
+            n=n,
+            seed=seed,
+        )
 
     def _likelihood(
         self,

@@ -1,0 +1,242 @@
+"""Catalogues that ETAS could have made: of a period after a history, many at a time, reproducible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kaname.core.errors import InputError
+from kaname.core.forecasts import SIMULATIONS
+from kaname.core.tables import empty, validate
+from kaname.discovery.seismicity.background import Background
+from kaname.discovery.seismicity.contract import Target
+from kaname.discovery.seismicity.etas.parameters import EtasParameters
+from kaname.discovery.seismicity.region import EARTH_RADIUS_KM
+
+Floats = NDArray[np.float64]
+_MOST = 20_000_000
+"""Most events that are simulated before the run is given up."""
+
+
+@dataclass(frozen=True)
+class GutenbergRichter:
+    """Magnitudes from a least to a greatest one, exponential between.
+
+    Parameters
+    ----------
+    b
+        Slope, base 10.
+    magnitude_min, magnitude_max
+        Least and greatest magnitude.
+    """
+
+    b: float
+    magnitude_min: float
+    magnitude_max: float = 9.5
+
+    def __post_init__(self) -> None:
+        if not (self.b > 0 and self.magnitude_max > self.magnitude_min):
+            raise InputError(
+                f"b must be positive and the greatest magnitude above the least, found b = {self.b}, "
+                f"{self.magnitude_min} to {self.magnitude_max}"
+            )
+
+    def draw(self, n: int, rng: np.random.Generator) -> Floats:
+        """Return ``n`` magnitudes."""
+        beta = self.b * np.log(10)
+        whole = -np.expm1(-beta * (self.magnitude_max - self.magnitude_min))
+        return np.asarray(self.magnitude_min - np.log1p(-rng.random(n) * whole) / beta)
+
+    def mean_exponential(self, a: float) -> float:
+        """Return the mean of exp(a (m - magnitude_min))."""
+        beta, span = self.b * np.log(10), self.magnitude_max - self.magnitude_min
+        x = (a - beta) * span
+        growth = span if abs(x) < 1e-9 else np.expm1(x) / (a - beta)
+        return float(beta * growth / -np.expm1(-beta * span))
+
+
+class Delays:
+    """Times of aftershocks: the decay of ETAS integrated once on a fine grid, and inverted."""
+
+    def __init__(self, p: EtasParameters, longest: float) -> None:
+        self._c = p.c
+        self._u = np.linspace(np.log(p.c), np.log(longest + p.c), 20_001)
+        middle = (self._u[1:] + self._u[:-1]) / 2
+        # Simpson's rule in each interval.
+        edge, centre = (np.exp(-(np.exp(u) - p.c) / p.tau - p.omega * u) for u in (self._u, middle))
+        step = self._u[1] - self._u[0]
+        self._sum = np.concatenate([[0.0], np.cumsum(step / 6 * (edge[:-1] + 4 * centre + edge[1:]))])
+
+    def integral(self, begin: Floats, end: Floats) -> Floats:
+        """Return the integral of the decay between two delays [day]."""
+        low, high = (np.interp(np.log(s + self._c), self._u, self._sum) for s in (begin, end))
+        return np.asarray(high - low)
+
+    def draw(self, begin: Floats, end: Floats, rng: np.random.Generator) -> Floats:
+        """Return one delay between each pair of bounds [day]."""
+        low, high = (np.interp(np.log(s + self._c), self._u, self._sum) for s in (begin, end))
+        u = np.interp(low + rng.random(len(begin)) * (high - low), self._sum, self._u)
+        return np.asarray(np.clip(np.exp(u) - self._c, begin, end))
+
+
+def branching_ratio(p: EtasParameters, reference: float, magnitudes: GutenbergRichter) -> float:
+    """Return the mean number of direct aftershocks, in all time and space, of an earthquake."""
+    above = magnitudes.mean_exponential(p.alpha) * np.exp(p.alpha * (magnitudes.magnitude_min - reference))
+    return float(p.branching_productivity * above)
+
+
+def simulate(
+    p: EtasParameters,
+    background: Background,
+    magnitudes: GutenbergRichter,
+    history: pd.DataFrame,
+    target: Target,
+    *,
+    reference: float,
+    n: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Return ``n`` simulated catalogues of a period.
+
+    Aftershocks of the history fall where and when they must; those outside the region trigger, and are left
+    out of what is returned.
+
+    Parameters
+    ----------
+    p, background, magnitudes, reference
+        The model; ``reference`` is the magnitude that the parameters count from.
+    history
+        Events before the period, an EVENTS table; later ones are not looked at.
+    target
+        Region, period and least magnitude.
+    n, seed
+        Number of catalogues, and the seed: the same seed gives the same catalogues.
+
+    Returns
+    -------
+    simulations
+        A table of `kaname.core.forecasts.SIMULATIONS`, in order of simulation and time.
+
+    Raises
+    ------
+    InputError
+        When ``n`` is not positive, or the catalogues grow without end (branching ratio above one).
+    """
+    if n < 1:
+        raise InputError(f"the number of simulations must be positive, found {n}")
+    rng = np.random.default_rng(seed)
+    sources = target.sources(history)
+    sources = sources[sources["day"] < 0]
+    days = target.days
+    oldest = -float(sources["day"].min()) if len(sources) else 0.0
+    delays = Delays(p, oldest + days)
+
+    n_background = rng.poisson(p.mu * days, n)
+    lon, lat = background.draw(int(n_background.sum()), rng)
+    parent = _Events(
+        np.repeat(np.arange(n), n_background),
+        rng.uniform(0, days, len(lon)),
+        lon,
+        lat,
+        magnitudes.draw(len(lon), rng),
+    )
+    made = [(parent, 0)]
+    old = _Events(
+        np.zeros(len(sources), np.int64),
+        sources["day"].to_numpy(float),
+        sources["longitude"].to_numpy(float),
+        sources["latitude"].to_numpy(float),
+        sources["magnitude"].to_numpy(float),
+    )
+    first = _offspring(p, old, delays, days, reference, magnitudes, rng, copies=n)
+    made.append((first, 0))
+    parent = _joined([parent, first])
+    generation, total = 1, len(parent.day)
+    while len(parent.day):
+        parent = _offspring(p, parent, delays, days, reference, magnitudes, rng)
+        made.append((parent, generation))
+        generation += 1
+        total += len(parent.day)
+        if total > _MOST:
+            ratio = branching_ratio(p, reference, magnitudes)
+            raise InputError(
+                f"more than {_MOST:,} events in {n} simulations after {generation} generations; the "
+                f"branching ratio is {ratio:.2f}: lower the greatest magnitude "
+                f"({magnitudes.magnitude_max}) or simulate fewer"
+            )
+    return _table(made, target)
+
+
+@dataclass(frozen=True, eq=False)
+class _Events:
+    simulation: NDArray[np.int64]
+    day: Floats
+    longitude: Floats
+    latitude: Floats
+    magnitude: Floats
+
+
+def _joined(parts: list[_Events]) -> _Events:
+    names = ("simulation", "day", "longitude", "latitude", "magnitude")
+    return _Events(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _offspring(
+    p: EtasParameters,
+    parent: _Events,
+    delays: Delays,
+    days: float,
+    reference: float,
+    magnitudes: GutenbergRichter,
+    rng: np.random.Generator,
+    copies: int = 1,
+) -> _Events:
+    """Return the direct aftershocks of each parent in the period, or those of ``copies`` of each."""
+    above = parent.magnitude - reference
+    zone = p.d * np.exp(p.gamma * above)
+    begin, end = np.maximum(-parent.day, 0.0), days - parent.day
+    rate = p.k0 * np.exp(p.a * above) * np.pi / p.rho * zone**-p.rho * delays.integral(begin, end)
+    number = rng.poisson(rate * copies)
+    who = np.repeat(np.arange(len(number)), number)
+    simulation = rng.integers(0, copies, len(who)) if copies > 1 else parent.simulation[who]
+    day = parent.day[who] + delays.draw(begin[who], end[who], rng)
+    # 1 - random is never 0.
+    distance = np.sqrt(zone[who] * ((1 - rng.random(len(who))) ** (-1 / p.rho) - 1))
+    lon, lat = travel(
+        parent.longitude[who], parent.latitude[who], distance, rng.uniform(0, 2 * np.pi, len(who))
+    )
+    return _Events(simulation, day, lon, lat, magnitudes.draw(len(who), rng))
+
+
+def travel(
+    longitude: Floats, latitude: Floats, distance_km: Floats, azimuth: Floats
+) -> tuple[Floats, Floats]:
+    """Return where great circles end [degree], at the antipode at the latest; azimuths in radians."""
+    r = np.minimum(distance_km / EARTH_RADIUS_KM, np.pi)
+    lat = np.radians(latitude)
+    y = np.sin(lat) * np.cos(r) + np.cos(lat) * np.sin(r) * np.cos(azimuth)
+    turn = np.arctan2(np.sin(azimuth) * np.sin(r) * np.cos(lat), np.cos(r) - np.sin(lat) * y)
+    return (longitude + np.degrees(turn) + 180) % 360 - 180, np.degrees(np.arcsin(np.clip(y, -1, 1)))
+
+
+def _table(made: list[tuple[_Events, int]], target: Target) -> pd.DataFrame:
+    all_ = _joined([part for part, _ in made])
+    generation = np.repeat([g for _, g in made], [len(part.day) for part, _ in made])
+    keep = target.region.contains(all_.longitude, all_.latitude) & (all_.day < target.days)
+    if not keep.any():
+        return empty(SIMULATIONS)
+    time = target.start + (all_.day[keep] * 86400e9).astype("timedelta64[ns]")
+    frame = pd.DataFrame(
+        {
+            "simulation": all_.simulation[keep],
+            "time": time,
+            "longitude": all_.longitude[keep],
+            "latitude": all_.latitude[keep],
+            "magnitude": all_.magnitude[keep],
+            "generation": generation[keep],
+        }
+    )
+    return validate(frame.sort_values(["simulation", "time"], kind="stable", ignore_index=True), SIMULATIONS)
