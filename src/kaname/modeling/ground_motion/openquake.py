@@ -92,7 +92,7 @@ class OpenQuakeModel:
 
     @cached_property
     def _description(self) -> dict[str, Any]:
-        names = {_name(measure): measure for measure in MEASURES if _name(measure)}
+        names = {openquake_name(measure): measure for measure in MEASURES if openquake_name(measure)}
         answer, _ = self._worker.ask("describe", model=self.gsim, measures=list(names))
         answer["measures"] = [names[name] for name in answer["measures"]]
         return answer
@@ -121,7 +121,7 @@ class OpenQuakeModel:
         OpenQuakeError
             When OpenQuake refuses.
         """
-        theirs = _name(measure)
+        theirs = openquake_name(measure)
         if not theirs:
             raise InputError(f"OpenQuake has no {measure}")
         known = {period for m in self.measures if (period := period_of(m)) is not None}
@@ -137,12 +137,17 @@ class OpenQuakeModel:
         }
         arrays |= {name: np.full(len(table), float(value)) for name, value in self.parameters.items()}
         _, found = self._worker.ask("predict", arrays, model=self.gsim, measure=theirs)
-        mean = found["mean"] + np.log(_FACTORS.get(theirs.split("(")[0], 1.0))
+        mean = found["mean"] + log_unit(measure)
         split = (found["tau"] > 0) | (found["phi"] > 0)
         return Prediction(mean, found["tau"], np.where(split, found["phi"], found["sigma"]))
 
 
-def _name(measure: str) -> str:
-    """What OpenQuake calls a measure; empty when it has none such."""
+def openquake_name(measure: str) -> str:
+    """Return what OpenQuake calls a measure, such as ``SA(0.3)``; empty when it has none such."""
     period = period_of(measure)
     return f"SA({period:g})" if period is not None else _NAMES.get(measure, "")
+
+
+def log_unit(measure: str) -> float:
+    """Return what is added to OpenQuake's logarithm of a measure for ours: it has g where we have cm/s2."""
+    return float(np.log(_FACTORS.get(openquake_name(measure).split("(")[0], 1.0)))

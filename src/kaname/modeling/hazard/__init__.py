@@ -1,1 +1,1 @@
-"""Hazard and damage, with OpenQuake beside us in a process of its own."""
+"""Hazard and damage: OpenQuake behind an adapter, and fragility from surveyed damage."""

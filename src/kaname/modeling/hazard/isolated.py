@@ -63,7 +63,12 @@ class Worker:
     def __init__(self, python: str | Path | None = None) -> None:
         self.python = interpreter(python)
         # OpenQuake writes to the home folder and to a database unless it is told not to.
-        environment = {**os.environ, "OQ_DATABASE": "local", "OQ_DISTRIBUTE": "no", "PYTHONNOUSERSITE": "1"}
+        environment = {
+            **os.environ,
+            "OQ_DATABASE": "127.0.0.1",
+            "OQ_DISTRIBUTE": "no",
+            "PYTHONNOUSERSITE": "1",
+        }
         environment.pop("PYTHONPATH", None)
         self._process = subprocess.Popen(
             [str(self.python), str(Path(__file__).parent / "worker.py")],

@@ -7,14 +7,15 @@ archive, whose entry ``message`` is JSON and whose other entries are arrays.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
-import runpy
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,27 +94,34 @@ def run(
     """Run jobs in order, each on the hazard of the one before, and export every table of the last."""
     os.environ["OQ_DATADIR"] = tempfile.mkdtemp(dir=folder)
     os.environ["OQ_DISTRIBUTE"] = "no" if cores == 1 else "processpool"
-    for file in models:
-        runpy.run_path(file)
     from openquake.baselib import config
+
+    # Before anything opens it: jobs are noted in a database, which is not to be that of the user.
+    config.dbserver["file"] = os.environ["OQ_DATADIR"] + "/db.sqlite3"
+    config.distribution["num_cores"] = str(cores)
     from openquake.calculators import base
     from openquake.calculators.export import export
+    from openquake.server.dbserver import ensure_on
 
-    config.distribution["num_cores"] = str(cores)
+    ensure_on()
+    for file in models:
+        _load(file)
     given: dict[str, str] = {}
     for job in jobs:
         calculation = base.run_calc(job, **given, **parameters)
         store, oq = calculation.datastore, calculation.oqparam
         given = {"hazard_calculation_id": str(store.calc_id)}
     oq.export_dir = folder
-    tables, failed = {}, {}
-    for key in sorted(k for k, kind in export if kind == "csv"):
-        if key.split("-")[0].split("/")[0] not in store:
+    tables: dict[str, list[str]] = {}
+    failed: dict[str, str] = {}
+    for key in sorted(key for key, kind in export if kind == "csv"):
+        if key not in store and key.split("-")[0] not in store and key not in _DERIVED:
             continue
         try:
             written = export((key, "csv"), store)
-        except Exception as error:  # noqa: BLE001 - one table that cannot be exported does not hide the others
-            failed[key] = f"{type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 - one table that cannot be made does not hide the others
+            if key not in _DERIVED:
+                failed[key] = f"{type(error).__name__}: {error}"
             continue
         tables[key] = [str(name) for name in written or []]
     message = {
@@ -126,6 +134,22 @@ def run(
     store.close()
     return message, {}
 
+
+def _load(file: str) -> None:
+    """Import an exported model under the name of its file, so that its class can be pickled."""
+    name = Path(file).stem
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    from openquake.hazardlib import gsim
+
+    gsim.get_available_gsims()[name] = getattr(module, name)
+
+
+# Tables that OpenQuake derives from others, under names that its data do not have.
+_DERIVED = ("hmaps", "uhs", "damages-rlzs", "damages-stats", "aggcurves")
 
 _GSIMS: dict[str, Any] = {}
 
