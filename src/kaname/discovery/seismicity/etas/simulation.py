@@ -18,7 +18,7 @@ from kaname.discovery.seismicity.region import EARTH_RADIUS_KM
 
 Floats = NDArray[np.float64]
 _MOST = 20_000_000
-"""Most events that are simulated before the run is given up."""
+"""Most events that are simulated before the run is given up; a tenth where the numbers grow without end."""
 
 
 @dataclass(frozen=True)
@@ -154,16 +154,17 @@ def simulate(
     first = _offspring(p, old, delays, days, reference, magnitudes, rng, copies=n)
     made.append((first, 0))
     parent = _joined([parent, first])
+    ratio = branching_ratio(p, reference, magnitudes)
+    most = _MOST if ratio < 1 else _MOST // 10
     generation, total = 1, len(parent.day)
     while len(parent.day):
         parent = _offspring(p, parent, delays, days, reference, magnitudes, rng)
         made.append((parent, generation))
         generation += 1
         total += len(parent.day)
-        if total > _MOST:
-            ratio = branching_ratio(p, reference, magnitudes)
+        if total > most:
             raise InputError(
-                f"more than {_MOST:,} events in {n} simulations after {generation} generations; the "
+                f"more than {most:,} events in {n} simulations after {generation} generations; the "
                 f"branching ratio is {ratio:.2f}: lower the greatest magnitude "
                 f"({magnitudes.magnitude_max}) or simulate fewer"
             )

@@ -1,0 +1,106 @@
+"""ETAS on San Jacinto (EarthquakeNPP): python benchmarks/score_sanjac.py [--test]
+
+Chooses the background on the validation years (2014, 2015) with fits to 2009 to 2013. With ``--test`` the
+choice is fitted to 2009 to 2015 and scored once on 2016 and 2017; the score is appended to
+docs/ledger-seismicity.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kaname.discovery.seismicity import ledger
+from kaname.discovery.seismicity.contract import Target
+from kaname.discovery.seismicity.etas.model import Etas, KernelSettings
+from kaname.discovery.seismicity.etas.parameters import EtasParameters
+from kaname.discovery.seismicity.region import Region
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("KANAME_DATA", ROOT.parent / "shared/data")) / "etas/earthquakenpp/QTM"
+LEDGER = ROOT / "docs/ledger-seismicity.csv"
+TRIED = {
+    "uniform": None,
+    "kernel 5, 0.5 km": KernelSettings(5, 0.5, 0.02),
+    "kernel 5, 0.3 km": KernelSettings(5, 0.3, 0.02),
+    "kernel 5, 0.2 km": KernelSettings(5, 0.2, 0.02),
+    "kernel 5, 0.1 km": KernelSettings(5, 0.1, 0.02),
+    "kernel 10, 0.2 km": KernelSettings(10, 0.2, 0.02),
+    "kernel 3, 0.2 km": KernelSettings(3, 0.2, 0.02),
+    "kernel 5, 0.2 km, 1 % uniform": KernelSettings(5, 0.2, 0.01),
+}
+CHOSEN = "kernel 5, 0.2 km"
+
+
+def catalogue() -> tuple[pd.DataFrame, Region]:
+    """Return the events as EarthquakeNPP prepares them, magnitudes in bins of 0.1."""
+    events = pd.read_csv(DATA / "SanJac_catalog.csv.gz").rename(columns={"index": "event_id"})
+    events["time"] = pd.to_datetime(events["time"], format="ISO8601")
+    events["magnitude"] = np.floor(events["magnitude"] / 0.1 + 0.5) * 0.1
+    return events.astype({"event_id": str}), Region.read(DATA / "SanJac_shape.npy")
+
+
+def period(region: Region, start: str, end: str) -> Target:
+    """Return a target period of magnitude 1.0 and more with history from 2008."""
+    return Target(region, np.datetime64(start), np.datetime64(end), 1.0, np.datetime64("2008-01-01"))
+
+
+def model(name: str, first: EtasParameters | None = None) -> Etas:
+    """Return the model of one row of what was tried."""
+    kernel = TRIED[name]
+    return Etas(
+        background="uniform" if kernel is None else "kernel",
+        kernel=kernel,
+        first=first,
+        magnitude_bin=0.1,
+        tolerance=0.1,
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--test", action="store_true", help="score the choice on the test years, and write it down"
+    )
+    options = parser.parse_args()
+    events, region = catalogue()
+    if options.test:
+        whole, test = period(region, "2009", "2016"), period(region, "2016", "2018")
+        for name in ("uniform", CHOSEN):
+            begin = time.perf_counter()
+            fit = model(name).fit(events, whole)
+            took = time.perf_counter() - begin
+            score = fit.score(events, test)
+            print(f"{name}: {score}, fitted in {took:.1f} s")
+            print(fit.parameters_, fit.maximum_.log_likelihood)
+            ledger.append(
+                LEDGER, data="San Jacinto (EarthquakeNPP)", model=f"etas, {name}", target=test,
+                score=score, remark="fitted to 2009-2015; chosen on 2014-2015",
+            )  # fmt: skip
+        return
+    train, validation = period(region, "2009", "2014"), period(region, "2014", "2016")
+    first = None
+    for name in TRIED:
+        begin = time.perf_counter()
+        fit = model(name, first).fit(events, train)
+        first = replace(fit.parameters_, tau=min(fit.parameters_.tau, 1e4))
+        score = fit.score(events, validation)
+        took = time.perf_counter() - begin
+        print(
+            f"{name:32s} joint {score.joint:.4f}, time {score.temporal:.4f}, space {score.spatial:.4f}, "
+            f"expected {score.expected:.0f} of {score.n}; {took:.0f} s",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
