@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from ground_motions import made_ground_motions
 
 from kaname.core.errors import InputError, MissingDependencyError, NotFoundError
 from kaname.modeling.ground_motion import get_model, model, names
@@ -47,7 +48,16 @@ def scenarios() -> pd.DataFrame:
     )
 
 
-FITTED: dict[str, Callable[[], Any]] = {"openquake": lambda: get_model("openquake:BooreEtAl2014")}
+def _fitted(name: str, **options: Any) -> Any:
+    unspecified = {"mechanism": "unspecified"}
+    return get_model(name, base_options=unspecified, **options).fit(made_ground_motions(12, 20), "pga")
+
+
+FITTED: dict[str, Callable[[], Any]] = {
+    "boosted": lambda: _fitted("boosted", n_fold=2),
+    "forest": lambda: _fitted("forest", n_fold=2, n_tree=20),
+    "openquake": lambda: get_model("openquake:BooreEtAl2014"),
+}
 """How to make the models that know nothing before they are fitted, or that need a name of a library."""
 
 

@@ -78,6 +78,36 @@ def split_by_event(
     return out
 
 
+def event_chains(event: ArrayLike, time: ArrayLike, *, apart_s: float = SAME_EVENT_S) -> NDArray[np.str_]:
+    """Return for each record the first event of the chain its own belongs to: what no split may part.
+
+    Parameters
+    ----------
+    event
+        Name of the event of each record, shape (n,).
+    time
+        Its origin time, UTC, shape (n,); NaT: it is in no chain but its own.
+    apart_s
+        Events each less than this from the next are a chain [s]: their records overlap, or they are one event
+        under two names.
+
+    Raises
+    ------
+    InputError
+        When shapes differ.
+    """
+    names, first, which = np.unique(np.asarray(event).astype(str), return_index=True, return_inverse=True)
+    times = np.asarray(time, "datetime64[ms]")
+    if times.shape != which.shape:
+        raise InputError(f"{which.size} events but times of shape {times.shape}")
+    own = times[first]
+    leader = names.copy()
+    known = np.flatnonzero(~np.isnat(own))
+    for chain in _chains(own[known], apart_s):
+        leader[known[chain]] = names[known[chain[0]]]
+    return np.asarray(leader[which])
+
+
 def split_by_day(times: Sequence[np.datetime64]) -> list[Part]:
     """Return the part each record belongs to; whole days (UTC) are held out."""
     return [part_of(str(t.astype("datetime64[D]"))) for t in times]

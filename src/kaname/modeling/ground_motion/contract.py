@@ -163,6 +163,8 @@ def _load() -> None:
     # Importing registers them; what they need beyond our own dependencies they import when they are made.
     from kaname.modeling.ground_motion import (  # noqa: F401
         boore_2014,
+        boosted,
+        forest,
         openquake,
         si_midorikawa_1999,
         zhao_2006,
