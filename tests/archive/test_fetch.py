@@ -468,6 +468,7 @@ class TestHinet:
     @pytest.fixture(autouse=True)
     def package(self, monkeypatch) -> None:
         known = {"0101": types.SimpleNamespace(channels=2400), "0201": types.SimpleNamespace(channels=30)}
+        known["0103"] = types.SimpleNamespace(channels=438)
         monkeypatch.setitem(sys.modules, "HinetPy", types.SimpleNamespace(Client=None))
         monkeypatch.setitem(sys.modules, "HinetPy.header", types.SimpleNamespace(NETWORK=known))
 
@@ -504,10 +505,14 @@ class TestHinet:
         assert len(pieces) == 48 and [s.name for s in client.stations] == ["N.AAKH"]
         with pytest.raises(InputError, match="not of 0201"):
             Hinet(client).pieces("0201", START, END, stations=["N.AAKH"])
-        with pytest.raises(InputError, match="known are 0101, 0201"):
+        with pytest.raises(InputError, match="known are 0101, 0103, 0201"):
             Hinet(client).pieces("9999", START, END)
         with pytest.raises(InputError, match="whole minutes"):
             Hinet(client).pieces("0101", as_time("2020-01-01T00:00:30"), END)
+
+    def test_fnet_has_a_rule_of_its_own(self) -> None:
+        pieces = Hinet(FakeHinet(146)).pieces("0103", START, START + np.timedelta64(1, "h"))
+        assert len(pieces) == 5  # 438 channels: 14 minutes, as HinetPy reckons for files of 55 MB
 
     def test_without_package_or_account(self, monkeypatch) -> None:
         monkeypatch.delenv("KANAME_HINET_USER", raising=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -71,20 +73,41 @@ def signed(root):
     return manifest
 
 
+KILLED = """
+import os, sys
+from kaname.archive import source
+from kaname.archive.mirror import mirror
+
+source.PIECE_BYTES = 4096
+read = source.ServerSource.read
+
+def dying(self, path, offset):
+    for number, piece in enumerate(read(self, path, offset)):
+        if number == 5 and path.startswith("YY"):
+            os.kill(os.getpid(), 9)
+        yield piece
+
+source.ServerSource.read = dying
+mirror(sys.argv[1], sys.argv[2])
+"""
+
+
 def test_three_sites_on_loopback_converge(origin, tmp_path):
+    """One copy is corrupted, the other one is killed in the middle of a file."""
     first, second = tmp_path / "first", tmp_path / "second"
     with served(origin) as address:
         assert mirror(address, first).n_fetched == 2
         with served(first) as other:
-            assert mirror(other, second).n_fetched == 2
-        for path, at in ((first / "XX #1.mseed", 5000), (second / "YY #1.mseed", 70)):
-            data = bytearray(path.read_bytes())
-            data[at] ^= 255
-            path.write_bytes(data)
-        with served(first) as other:
+            assert subprocess.run([sys.executable, "-c", KILLED, other, second]).returncode == -9
+            assert "YY #1.mseed" not in files(second)
+            data = bytearray((first / "XX #1.mseed").read_bytes())
+            data[5000] ^= 255
+            (first / "XX #1.mseed").write_bytes(data)
             report = mirror(other, second)
-            assert not report.failures and report.n_fetched == 1
-        assert mirror(address, first).n_fetched == 1
+            assert report.n_byte < sum(map(len, files(origin).values()))  # it goes on where it was killed
+            assert not {row["subject"] for row in report.failures} - {"XX #1.mseed"}
+            assert mirror(address, first).n_fetched == 1
+            assert not mirror(other, second).failures
     assert signed(origin).data == signed(first).data == signed(second).data
     assert files(origin) == files(first) == files(second)
 
@@ -160,7 +183,7 @@ def test_a_file_that_changed_since_it_was_indexed_is_not_given(origin):
         file.write(b"anything")
     with served(origin) as address:
         answer = requests.get(f"{address}/files/XX%20%231.mseed")
-        assert answer.status_code == 503 and "has changed" in answer.text
+        assert answer.status_code == 409 and "has changed" in answer.text
 
 
 def _basic(request, required):

@@ -317,4 +317,6 @@ def test_the_card_of_a_foreign_set(
     assert main(["dataset", "card", str(root), "--out", str(tmp_path), "--json"]) == 0
     rows = {r["part"]: r for r in json.loads(capsys.readouterr().out)["counts"]}
     assert rows["all"]["traces"] == 100 and rows["all"]["stations"] == 1
+    assert [rows[p]["traces"] for p in ("train", "dev", "test")] == [60, 10, 30]
+    assert rows["all"]["events"] is None and rows["all"]["P"] is None  # which is not the same as none
     assert "not stated" in (tmp_path / "card.md").read_text() and (tmp_path / "card.png").is_file()

@@ -38,7 +38,10 @@ _TEXT = dict.fromkeys(
 
 
 def counts(metadata: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per part and one for all: traces, events, stations, onsets, noise, hours."""
+    """Return a row per part and one for all: traces, events, stations, onsets, noise, hours.
+
+    What the set does not state is ``None``.
+    """
     split = _column(metadata, "split", "").fillna("").replace("", "none")
     rows = [_count(str(part), metadata[split == part]) for part in sorted(set(split), key=_rank)]
     return pd.DataFrame([*rows, _count("all", metadata)])
@@ -58,22 +61,24 @@ def _count(part: str, rows: pd.DataFrame) -> dict[str, Any]:
         + "."
         + _column(rows, "station_code", "").fillna("")
     )
-    event = "source_id" if "source_id" in rows else "source_origin_time"
-    onsets = {
-        p: [c for c in rows if c.lower() in (f"trace_{p}_arrival_sample", f"trace_{p}g_arrival_sample")]
-        for p in "ps"
-    }
-    npts, rate = _column(rows, "trace_npts", np.nan), _column(rows, "trace_sampling_rate_hz", np.nan)
-    return {
+    event = next((c for c in ("source_id", "source_origin_time") if c in rows), None)
+    found: dict[str, Any] = {
         "part": part,
         "traces": len(rows),
-        "events": _column(rows, event, np.nan).nunique(),
+        "events": None if event is None else rows[event].nunique(),
         "stations": stations[stations != "."].nunique(),
-        "P": int(rows[onsets["p"]].notna().any(axis=1).sum()) if onsets["p"] else 0,
-        "S": int(rows[onsets["s"]].notna().any(axis=1).sum()) if onsets["s"] else 0,
-        "noise": int((_column(rows, "trace_category", "") == "noise").sum()),
-        "hours": round(float(np.nansum(npts / rate)) / 3600, 2),
     }
+    for phase in "PS":
+        names = (f"trace_{phase}_arrival_sample".lower(), f"trace_{phase}g_arrival_sample".lower())
+        columns = [c for c in rows if c.lower() in names]
+        found[phase] = int(rows[columns].notna().any(axis=1).sum()) if columns else None
+    noise, hours = None, None
+    if "trace_category" in rows:
+        noise = int((rows["trace_category"] == "noise").sum())
+    if {"trace_npts", "trace_sampling_rate_hz"} <= set(rows):
+        seconds = rows["trace_npts"] / rows["trace_sampling_rate_hz"]
+        hours = round(float(seconds.sum()) / 3600, 2)
+    return {**found, "noise": noise, "hours": hours}
 
 
 def card(
@@ -156,8 +161,12 @@ def _markdown(frame: pd.DataFrame) -> Iterator[str]:
     yield "| " + " | ".join(map(str, frame.columns)) + " |"
     yield "|" + "---|" * len(frame.columns)
     for row in frame.itertuples(index=False):
-        yield "| " + " | ".join(str(v).replace("|", "\\|") for v in row) + " |"
+        yield "| " + " | ".join(_cell(v) for v in row) + " |"
     yield ""
+
+
+def _cell(value: Any) -> str:
+    return "not stated" if value is None else str(value).replace("|", "\\|")
 
 
 def _ranges(metadata: pd.DataFrame) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Hi-net, F-net and the other networks that NIED gives out in WIN32, through HinetPy and the user's account.
 
-NIED allows 60 minutes and 12,000 channel-minutes per request; none is made of more, and each is settled by
-itself. Times are Japan Standard Time there and UTC here.
+NIED allows 60 minutes and 12,000 channel-minutes per request, and of F-net files of about 55 MB; none is made
+of more, and each is settled by itself. Times are Japan Standard Time there and UTC here.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ from kaname.formats.win_channels import read_channel_table
 
 MOST_MINUTES = 60
 MOST_CHANNEL_MINUTES = 12_000
+MOST_FNET_CHANNEL_MINUTES = 6_200
+"""What keeps a file of F-net, whose samples take more room, within 55 MB."""
+_FNET = ("0103", "0103A")
 _JST = timedelta(hours=9)
-_SELECTED = ("0101", "0103", "0103A")
+_SELECTED = ("0101", *_FNET)
 """Networks of which stations can be selected; of the others all channels come."""
 
 
@@ -110,7 +113,8 @@ class Hinet:
                 raise InputError(f"stations can be selected of {', '.join(_SELECTED)}, not of {network}")
             self.client.select_stations(network, list(stations))
         n_channel, selected = self.channels(network)
-        minutes = min(MOST_MINUTES, MOST_CHANNEL_MINUTES // n_channel)
+        most = MOST_FNET_CHANNEL_MINUTES if network in _FNET else MOST_CHANNEL_MINUTES
+        minutes = min(MOST_MINUTES, most // n_channel)
         if minutes < 1:
             raise InputError(
                 f"{n_channel} channels exceed what NIED gives in a minute; select fewer stations"

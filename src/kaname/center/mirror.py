@@ -73,7 +73,7 @@ def routes(archive: Archive, access: Access, *, user: User = nobody) -> list[Rou
         except ServiceError as problem:
             return error(request, problem, None)
         except KanameError as problem:
-            return _refused(503, str(problem))
+            return _refused(409, str(problem))  # of this file only: those who copy go on with the others
 
     return [Route("/manifest", manifest, methods=["GET"]), Route("/files/{path:path}", file, methods=["GET"])]
 
