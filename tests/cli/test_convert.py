@@ -222,6 +222,19 @@ def test_win32_and_back_with_a_channel_table(tmp_path) -> None:
     assert run(table_path, "--to", "stationxml", "--out", tmp_path / "xml", "--prove") == 0
 
 
+def test_win_becomes_win32_without_a_table(tmp_path) -> None:
+    """A real WIN file that ObsPy ships; its numbers have no organisation, so they get none."""
+    (tmp_path / "a.win").write_bytes(
+        (Path(obspy.__file__).parent / "io/win/tests/data/10030302.00").read_bytes()
+    )
+    assert run(tmp_path / "a.win", "--to", "win32", "--out", tmp_path / "out", "--prove") == 0
+    proofs = table(tmp_path / "out", "proofs").set_index("aspect")
+    assert set(proofs["verdict"]) == {"equal"} and proofs.loc["samples", "n_compared"] == 12000
+    back = {b.ids[0]: b for b in read_waveforms(tmp_path / "out/a.win32").blocks}
+    for block in read_waveforms(tmp_path / "a.win").blocks:
+        np.testing.assert_array_equal(back[f"0000{block.ids[0]}"].data, block.data)
+
+
 @pytest.mark.parametrize("to", ["csv", "parquet"])
 def test_positions_of_a_gnss_station(tmp_path, to) -> None:
     lines = (

@@ -6,7 +6,7 @@ import csv
 import filecmp
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -40,6 +40,7 @@ from kaname.formats.stationxml import write_stations
 from kaname.formats.strain import read_strain
 from kaname.formats.tabular import TableRead
 from kaname.formats.win_channels import read_channel_table
+from kaname.formats.win_names import channel_key
 from kaname.formats.win_writer import whole_seconds
 from kaname.formats.writing import FORMATS, WaveformFormat
 
@@ -140,6 +141,11 @@ def _waveforms(source: Path, stem: Path, wish: Wish) -> tuple[Rows, Rows, Rows]:
     blocks, failures = read_named(source, wish)
     write: Callable[..., Path] = form.write
     if form.whole_seconds:
+        # Numbers of WIN state no organisation and network; those of WIN32 do: none is 0000.
+        named = [
+            f"0000{b.ids[0]}" if (channel_key(b.ids[0]) or ("",))[0] is None else b.ids[0] for b in blocks
+        ]
+        blocks = [replace(block, ids=(name,)) for block, name in zip(blocks, named)]
         blocks, left = _whole(blocks, source)
         failures += left
         if wish.channels:
