@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import CalledProcessError
 from urllib.parse import parse_qs, urlsplit
+from zipfile import BadZipFile
 
 import numpy as np
 import pytest
@@ -493,6 +495,8 @@ class TestHinet:
         with Archive(tmp_path) as archive:
             report = fetch(Hinet(client).pieces("0101", low, high), archive, threads=1)
             assert len(report.failures) == 3 and "NIED is down" in report.failures[0]["message"]
+            for client.fail in (BadZipFile("a page"), CalledProcessError(1, "catwin32")):
+                assert len(fetch(Hinet(client).pieces("0101", low, high), archive, threads=1).failures) == 3
             client.fail = None
             assert fetch(Hinet(client).pieces("0101", low, high), archive, threads=1).n_data == 3
             n = len(client.asked)
@@ -517,6 +521,11 @@ class TestHinet:
     def test_without_package_or_account(self, monkeypatch) -> None:
         monkeypatch.delenv("KANAME_HINET_USER", raising=False)
         with pytest.raises(InputError, match="KANAME_HINET_USER"):
+            Hinet()
+        monkeypatch.setenv("KANAME_HINET_USER", "ada")
+        monkeypatch.setenv("KANAME_HINET_PASSWORD", "pw")
+        monkeypatch.setenv("PATH", "")
+        with pytest.raises(MissingDependencyError, match="win32tools"):
             Hinet()
         monkeypatch.setitem(sys.modules, "HinetPy", None)
         with pytest.raises(MissingDependencyError, match="pip install HinetPy"):

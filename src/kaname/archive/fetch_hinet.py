@@ -7,6 +7,9 @@ of more, and each is settled by itself. Times are Japan Standard Time there and 
 from __future__ import annotations
 
 import importlib
+import shutil
+import subprocess
+import zipfile
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -46,7 +49,7 @@ class Hinet:
     Raises
     ------
     MissingDependencyError
-        When HinetPy is not installed.
+        When HinetPy or NIED's win32tools are not installed.
     InputError
         When no user is known.
     FetchError
@@ -67,6 +70,10 @@ class Hinet:
         if login is None:
             raise InputError(
                 "set KANAME_HINET_USER and KANAME_HINET_PASSWORD to your account with NIED Hi-net"
+            )
+        if shutil.which("catwin32") is None:  # HinetPy would notice after NIED has done its work
+            raise MissingDependencyError(
+                "catwin32 is not in PATH; HinetPy needs it: install win32tools from NIED Hi-net"
             )
         try:
             return self._package.Client(*login)
@@ -146,7 +153,10 @@ class Hinet:
         return Piece(name, key, get)
 
 
-_FOREIGN = (OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError)
+_FOREIGN = (
+    *(OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError),
+    *(subprocess.SubprocessError, zipfile.BadZipFile),  # of catwin32, and of what NIED sends
+)
 """HinetPy publishes no list of what it raises."""
 
 
