@@ -1,4 +1,4 @@
-"""The ledger: every evaluation on a test period is written down, so that nobody can choose by the test unseen."""
+"""The ledger: every evaluation on a test period is written down, so that none is chosen by the test."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def append(
         [
             datetime.now(UTC).strftime("%Y-%m-%d"), __version__, data, model,
             str(target.start)[:10], str(target.end)[:10], target.magnitude_min, score.n,
-            f"{score.expected:.1f}", *(f"{v:.4f}" for v in (score.temporal, score.spatial, score.joint)), remark,
+            f"{score.expected:.1f}", f"{score.temporal:.4f}", f"{score.spatial:.4f}", f"{score.joint:.4f}",
+            remark,
         ]
     )  # fmt: skip
     with replacing(file) as partial:

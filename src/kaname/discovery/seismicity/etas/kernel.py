@@ -98,6 +98,36 @@ def pair_sums(time, place, magnitude, target, k0, a, c, omega, inverse_tau, d, g
 
 
 @njit(fastmath=_FAST, error_model="numpy", parallel=True, cache=True)
+def pair_rates(time, place, magnitude, target, k0, a, c, omega, inverse_tau, d, gamma, rho, radius_km):  # type: ignore[no-untyped-def]
+    """Return the first of `pair_sums` alone, in half the time."""
+    size = np.log(k0) + a * magnitude
+    zone = d * np.exp(gamma * magnitude)
+    curvature = 1.0 / radius_km**2
+    one_omega, one_rho = 1.0 + omega, 1.0 + rho
+    out = np.zeros(len(target))
+    x, y, z = place[0], place[1], place[2]
+    for k in prange(len(target)):
+        j = target[k]
+        t_j, x_j, y_j, z_j = time[j], x[j], y[j], z[j]
+        total = 0.0
+        for i in range(j):
+            delay = t_j - time[i]
+            dx, dy, dz = x_j - x[i], y_j - y[i], z_j - z[i]
+            chord = dx * dx + dy * dy + dz * dz
+            u = chord * curvature
+            r2 = chord * (1 + u * (1 / 12.0 + u * (1 / 90.0 + u * (1 / 560.0 + u * (1 / 3150.0)))))
+            e1, m1 = split(delay + c)
+            e2, m2 = split(r2 + zone[i])
+            p1, p2 = m1 + 1.0, m2 + 1.0
+            inverse = 1.0 / (p1 * p2)
+            log_soon = e1 * LN2 + log_ratio((m1 - 1.0) * (p2 * inverse))
+            log_near = e2 * LN2 + log_ratio((m2 - 1.0) * (p1 * inverse))
+            total += exp(size[i] - delay * inverse_tau - one_omega * log_soon - one_rho * log_near)
+        out[k] = total
+    return out
+
+
+@njit(fastmath=_FAST, error_model="numpy", parallel=True, cache=True)
 def temporal_sums(time, weight, target, c, omega, inverse_tau):  # type: ignore[no-untyped-def]
     """Return, for each target, the sum over all events before it of ``weight`` times the decay with time."""
     out = np.zeros(len(target))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from kaname.core.errors import InputError
 from kaname.discovery.seismicity.contract import Target
 from kaname.discovery.seismicity.etas.kernel import (
     on_sphere,
+    pair_rates,
     pair_sums,
     plane_integrals,
     space_integrals,
@@ -90,7 +92,8 @@ class Likelihood:
 
     def rates(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return the rate at each target given what came before [1/day/km2]."""
-        return parameters.mu * self.density + self._pairs(parameters)[:, 0]
+        arguments: Any = (*self._events(), *self._kernel(parameters), self.radius_km)
+        return np.asarray(parameters.mu * self.density + pair_rates(*arguments))
 
     def rates_in_time(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return the rate over the region at the time of each target [1/day]."""
@@ -125,7 +128,8 @@ class Likelihood:
         (Ogata 1978, doi:10.1007/BF02480216): positive, and right at the maximum.
         """
         p = parameters
-        sums = self._pairs(p)
+        arguments: Any = (*self._events(), *self._kernel(p), self.radius_km)
+        sums = pair_sums(*arguments)
         rate = p.mu * self.density + sums[:, 0]
         slope = np.empty((len(rate), len(NAMES)))
         slope[:, 0] = p.mu * self.density
@@ -161,11 +165,11 @@ class Likelihood:
         value = float(np.log(rate).sum() - expected[0] - expected[1])
         return value, slope.sum(axis=0) - expected, slope.T @ slope
 
-    def _pairs(self, p: EtasParameters) -> NDArray[np.float64]:
-        kernel = (p.k0, p.a, p.c, p.omega, 1 / p.tau, p.d, p.gamma, p.rho)
-        return np.asarray(
-            pair_sums(self.day, self.place, self.magnitude, self.target, *kernel, self.radius_km)
-        )
+    def _events(self) -> tuple[NDArray[Any], ...]:
+        return self.day, self.place, self.magnitude, self.target
+
+    def _kernel(self, p: EtasParameters) -> tuple[float, ...]:
+        return p.k0, p.a, p.c, p.omega, 1 / p.tau, p.d, p.gamma, p.rho
 
     def _delays(self, end: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return np.maximum(-self.day, 0.0), end - self.day
