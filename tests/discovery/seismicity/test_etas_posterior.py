@@ -47,7 +47,7 @@ def test_it_is_the_posterior_on_a_grid(fitted):
     for name, grid, values in (("mu", mu, density.sum(axis=0)), ("k0", k0, density.sum(axis=1))):
         below = (np.cumsum(values) - values / 2) / values.sum()
         wanted = np.exp(np.interp([0.16, 0.5, 0.84], below, grid))
-        assert posterior.quantiles(name, [0.16, 0.5, 0.84]) == pytest.approx(wanted, rel=0.03)
+        assert posterior.quantiles(name, [0.16, 0.5, 0.84]) == pytest.approx(wanted, rel=0.06)
     assert posterior.tail < 0.7 and posterior.effective_size > 120
     assert all(
         posterior.draws[:, NAMES.index(n)].min() == posterior.draws[:, NAMES.index(n)].max() for n in HELD
