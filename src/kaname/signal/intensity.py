@@ -26,7 +26,7 @@ _HIGH_CUT = (1.0, 0.694, 0.241, 0.0557, 0.009664, 0.00134, 0.000155)
 """Coefficients of even powers of ``f / 10 Hz``."""
 
 IntensityClass = Literal["0", "1", "2", "3", "4", "5-", "5+", "6-", "6+", "7"]
-_CLASSES: tuple[tuple[float, IntensityClass], ...] = (
+CLASSES: tuple[tuple[float, IntensityClass], ...] = (
     (6.5, "7"),
     (6.0, "6+"),
     (5.5, "6-"),
@@ -58,7 +58,7 @@ class JmaIntensity:
     def scale(self) -> IntensityClass:
         """Class of the ten-step scale that `reported` falls in; ``5-`` is "5 lower", ``5+`` "5 upper"."""
         reported = self.reported
-        return next((name for low, name in _CLASSES if reported >= low), "0")
+        return next((name for low, name in CLASSES if reported >= low), "0")
 
 
 def jma_intensity(block: Waveform) -> JmaIntensity:

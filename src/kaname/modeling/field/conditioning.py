@@ -110,15 +110,22 @@ class ConditionedField:
     """Factor of the between-event covariance, shape (n, n_measure)."""
     _correlation: Correlation
 
+    @classmethod
+    def exactly(cls, measure: str, latitude: Floats, longitude: Floats, value: Floats) -> ConditionedField:
+        """Return the field of values known for certain, such as recordings at their stations."""
+        n = len(value)
+        places = Places(measure, latitude, longitude, value, np.zeros(n), np.zeros(n))
+        return condition([], places)
+
     @property
     def phi(self) -> Floats:
         """Standard deviation within the event, shape (n,)."""
-        return np.sqrt(np.maximum(self.places.phi**2 - (self._known**2).sum(axis=0), 0.0))
+        return np.asarray(np.sqrt(np.maximum(self.places.phi**2 - (self._known**2).sum(axis=0), 0.0)))
 
     @property
     def tau(self) -> Floats:
         """Standard deviation left of the between-event residual, shape (n,)."""
-        return np.sqrt((self._event**2).sum(axis=1))
+        return np.asarray(np.sqrt((self._event**2).sum(axis=1)))
 
     @property
     def sigma(self) -> Floats:
@@ -134,7 +141,7 @@ class ConditionedField:
         """Return the quantile in the unit of the measure, shape (n,)."""
         if not 0 < probability < 1:
             raise InputError(f"a probability lies between 0 and 1, found {probability}")
-        return np.exp(self.mean + ndtri(probability) * self.sigma)
+        return np.asarray(np.exp(self.mean + ndtri(probability) * self.sigma))
 
     def exceedance(self, level: float) -> Floats:
         """Return the probability of exceeding a level in the unit of the measure, shape (n,)."""
@@ -186,7 +193,7 @@ class ConditionedField:
                 "is not one of any field"
             ) from error
         draw = np.random.default_rng(seed).standard_normal((len(matrix), n))
-        return np.exp(self.mean + (factor @ draw).T)
+        return np.asarray(np.exp(self.mean + (factor @ draw).T))
 
 
 def condition(
@@ -278,7 +285,7 @@ def _factor(matrix: Floats) -> Floats:
             "recordings at one place exclude each other: link duplicates first (one per place), or give "
             "their values an uncertainty"
         )
-    return factor
+    return np.asarray(factor)
 
 
 def _checked(name: str, values: ArrayLike, n: int) -> Floats:

@@ -37,7 +37,7 @@ def distances(
     a, b = np.radians(np.asarray(latitude, float))[:, None], np.radians(np.asarray(to_latitude, float))[None]
     turn = np.radians(np.asarray(to_longitude, float)[None] - np.asarray(longitude, float)[:, None])
     half = np.sin((a - b) / 2) ** 2 + np.cos(a) * np.cos(b) * np.sin(turn / 2) ** 2
-    return 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(half, 0.0, 1.0)))
+    return np.asarray(2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(half, 0.0, 1.0))))
 
 
 def spatial_period(measure: str) -> float:
@@ -208,7 +208,7 @@ class LothBaker2013:
             float(weights[0] @ t @ weights[1]) / np.sqrt(variances[0] * variances[1]) for t in self._tables
         )
         h = np.asarray(distance_km)
-        return short * np.exp(-3 * h / 20) + long * np.exp(-3 * h / 70) + nugget * (h == 0)
+        return np.asarray(short * np.exp(-3 * h / 20) + long * np.exp(-3 * h / 70) + nugget * (h == 0))
 
     def _weights(self, measure: str) -> Floats:
         period = max(spatial_period(measure), _LB_PERIODS_S[0])
@@ -226,4 +226,4 @@ def _symmetric(text: str) -> Floats:
 
 def _positive(matrix: Floats) -> Floats:
     value, vector = np.linalg.eigh(matrix)
-    return (vector * np.maximum(value, 0)) @ vector.T
+    return np.asarray((vector * np.maximum(value, 0)) @ vector.T)

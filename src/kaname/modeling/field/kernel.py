@@ -90,6 +90,14 @@ class Kernel:
         self.theta = self.start.copy()
         self.noise_factor: dict[Any, float] = {}
 
+    def with_part(self, part: Part) -> Kernel:
+        """Return a kernel with one part more, the others as they were found."""
+        out = Kernel((*self.parts, part))
+        n = len(self.theta) - 1
+        out.theta[:n], out.theta[-1] = self.theta[:n], self.theta[-1]
+        out.noise_factor = dict(self.noise_factor)
+        return out
+
     def apart(self, a: dict[str, Floats], b: dict[str, Floats]) -> dict[str, Floats]:
         """Return the distances in each feature, (n, m), that `matrix` needs."""
         out: dict[str, Floats] = {}
@@ -157,7 +165,7 @@ class Kernel:
         """Return the variance of the noise of an event of the fit; of another, what is typical."""
         return float(np.exp(2 * self.theta[-1]) * self.noise_factor.get(event, 1.0) ** 2)
 
-    def fit(self, events: dict[Any, Event], *, n_iteration: int = 30) -> None:
+    def fit(self, events: dict[Any, Event], *, n_iteration: int = 30, own_noise: bool = True) -> None:
         """Find theta by marginal likelihood with a weak prior about where it started.
 
         Parameters
@@ -166,19 +174,23 @@ class Kernel:
             Records of each earthquake; those of different earthquakes are independent.
         n_iteration
             At most.
+        own_noise
+            Whether each event has noise of its own; else it is the same for all.
         """
         names = list(events)
         apart = [self.apart(e.features, e.features) for e in events.values()]
         n_shared = len(self.start)
-        prior = np.concatenate([self.start, np.zeros(len(names))])
-        spread = np.concatenate([np.full(n_shared, _PRIOR_SPREAD), np.full(len(names), _PRIOR_SPREAD_NOISE)])
+        n_own = len(names) if own_noise else 0
+        prior = np.concatenate([self.start, np.zeros(n_own)])
+        spread = np.concatenate([np.full(n_shared, _PRIOR_SPREAD), np.full(n_own, _PRIOR_SPREAD_NOISE)])
 
         def cost(theta: Floats) -> tuple[float, Floats]:
             z = (theta - prior) / spread
             value, slope = 0.5 * float(z @ z), z / spread
             for k, (event, own) in enumerate(zip(events.values(), apart)):
                 matrix, slopes = self.matrix(theta[:n_shared], own, gradient=True)
-                noise = np.exp(2 * (theta[n_shared - 1] + theta[n_shared + k])) / event.weight
+                own_factor = theta[n_shared + k] if own_noise else 0.0
+                noise = np.exp(2 * (theta[n_shared - 1] + own_factor)) / event.weight
                 matrix[np.diag_indices(len(matrix))] += noise
                 try:
                     factor = cholesky(matrix, lower=True, check_finite=False)
@@ -192,10 +204,11 @@ class Kernel:
                     slope[i] += 0.5 * np.vdot(inverse, by)
                 by_noise = float(np.diag(inverse) @ noise)
                 slope[n_shared - 1] += by_noise
-                slope[n_shared + k] += by_noise
+                if own_noise:
+                    slope[n_shared + k] += by_noise
             return value, slope
 
-        factors = [np.log(self.noise_factor.get(name, 1.0)) for name in names]
+        factors = [np.log(self.noise_factor.get(name, 1.0)) for name in names[:n_own]]
         found = minimize(
             cost,
             np.concatenate([self.theta, factors]),
@@ -240,12 +253,41 @@ class Solved:
                 event = Event(event.features, event.residual, (freedom + 1) / (freedom + square / variance))
         return cls(kernel, name, event, inverse, alpha, factor)
 
+    @classmethod
+    def empty(cls, kernel: Kernel, features: dict[str, Floats]) -> Solved:
+        """Return an event of which nothing was recorded."""
+        none = np.zeros(0)
+        event = Event({k: v[:0] for k, v in features.items()}, none, none)
+        return cls(kernel, None, event, np.zeros((0, 0)), none, np.zeros((0, 0)))
+
+    def covariance(self, features: dict[str, Floats]) -> Floats:
+        """Return the covariance of the residual at places, noise of the event included, shape (n, n)."""
+        kernel = self.kernel
+        matrix, _ = kernel.matrix(kernel.theta, kernel.apart(features, features))
+        cross, _ = kernel.matrix(kernel.theta, kernel.apart(self.event.features, features))
+        half = solve_triangular(self.factor, cross, lower=True, check_finite=False)
+        matrix -= half.T @ half
+        matrix[np.diag_indices(len(matrix))] += kernel.noise(self.name)
+        return matrix
+
     def predict(self, features: dict[str, Floats]) -> tuple[Floats, Floats]:
         """Return mean and variance of the residual at places, noise of the event included, each (n,)."""
+        if not len(self.alpha):
+            return np.zeros(len(features["place"])), self.kernel.variance(features) + self.kernel.noise()
         cross, _ = self.kernel.matrix(self.kernel.theta, self.kernel.apart(features, self.event.features))
         half = solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
         variance = self.kernel.variance(features) - (half**2).sum(axis=0)
         return cross @ self.alpha, np.maximum(variance, 1e-9) + self.kernel.noise(self.name)
+
+    def share_of(self, name: str) -> Floats:
+        """Return what a linear part adds to the mean at each record, shape (n,); 0 without such a part."""
+        i = 0
+        for part in self.kernel.parts:
+            if part.name == name and part.shape == "linear":
+                x = self.event.features[part.feature]
+                return x * float(np.exp(2 * self.kernel.theta[i]) * (x @ self.alpha))
+            i += 2 if part.scaled else 1
+        return np.zeros(len(self.alpha))
 
     def left_out(self, blocks: NDArray[Any]) -> tuple[Floats, Floats]:
         """Return mean and variance of each record predicted from the other blocks, without solving again.

@@ -33,7 +33,9 @@ _CORE = (0.02, 0.98)
 class Margin(Protocol):
     """The distribution of a standardised residual; every method is elementwise."""
 
-    name: Law
+    @property
+    def name(self) -> Law:
+        """Which law it is."""
 
     def cdf(self, z: ArrayLike) -> Floats:
         """Return the probability of a residual of at most z."""
@@ -159,7 +161,7 @@ def choose(
     *,
     laws: Sequence[Law] = ("normal", "student", "tails"),
     seed: int = 0,
-) -> tuple[Margin, dict[str, float]]:
+) -> tuple[Margin, dict[Law, float]]:
     """Fit the law whose CRPS is lowest on blocks that its fit did not see.
 
     Parameters
@@ -182,7 +184,7 @@ def choose(
     if len(z) < FEWEST or len(np.unique(blocks)) < 5:
         return fit("normal", z), {}
     fold = folds(blocks, n_fold=5, seed=seed)
-    score = {}
+    score: dict[Law, float] = {}
     for law in laws:
         total = 0.0
         for k in range(5):
@@ -205,7 +207,7 @@ def crps(margin: Margin, z: ArrayLike) -> Floats:
     Twice the mean quantile loss over 400 probabilities (Gneiting & Raftery 2007, section 4.2).
     """
     y, q = np.asarray(z, float)[:, None], margin.quantile(_GRID)
-    return 2 * np.mean((np.where(y < q, 1.0, 0.0) - _GRID) * (q - y), axis=1)
+    return np.asarray(2 * np.mean((np.where(y < q, 1.0, 0.0) - _GRID) * (q - y), axis=1))
 
 
 def _student(z: Floats) -> tuple[float, float, float]:

@@ -1,0 +1,313 @@
+"""Map the shaking of an earthquake between its stations, with its uncertainty."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from kaname.earth.ruptures import Rupture
+    from kaname.modeling.field.maps import Grid
+
+LEVELS = {"pga": (80.0, 250.0, 400.0, 800.0), "pgv": (5.0, 15.0, 30.0, 60.0)}
+"""Levels of which the probability of exceeding is mapped, where none are given [cm/s2, cm/s]."""
+
+
+def command(
+    event: Annotated[str, typer.Argument(help="Identifier of the earthquake (event_id).")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for maps, tables and run.json.")],
+    db: Annotated[Path | None, typer.Option("--db", help="Database of kaname records build.")] = None,
+    stations: Annotated[
+        Path | None,
+        typer.Option("--stations", help="Table of ground motions or station list (CSV, Parquet, JSON)."),
+    ] = None,
+    measure: Annotated[
+        list[str] | None, typer.Option("--measure", help="pga, pgv or sa(PERIOD); may be repeated.")
+    ] = None,
+    model: Annotated[str, typer.Option("--model", help="Model of ground motion.")] = "boore_2014",
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="Option of the model; may be repeated."),
+    ] = None,
+    spatial: Annotated[
+        str,
+        typer.Option(
+            "--spatial",
+            help="Spatial correlation: jayaram_baker_2009, jayaram_baker_2009_clustered, "
+            "heresi_miranda_2019, loth_baker_2013, or estimated (range and nugget from these records).",
+        ),
+    ] = "jayaram_baker_2009_clustered",
+    bounds: Annotated[
+        str | None, typer.Option("--bounds", metavar="W,S,E,N", help="Degrees; default: the stations.")
+    ] = None,
+    spacing: Annotated[float, typer.Option("--spacing", help="Of the grid [degrees].")] = 0.05,
+    vs30: Annotated[
+        float, typer.Option("--vs30", help="Vs30 of the points of the map, and of stations without [m/s].")
+    ] = 760.0,
+    hypocentre: Annotated[
+        str | None,
+        typer.Option("--hypocentre", metavar="LAT,LON,KM", help="Where the table does not say it."),
+    ] = None,
+    plane: Annotated[
+        str | None,
+        typer.Option(
+            "--plane",
+            metavar="STRIKE,DIP,LENGTH,WIDTH",
+            help="Rupture about the hypocentre [degrees, km]; default: a point.",
+        ),
+    ] = None,
+    uncertainty: Annotated[
+        float, typer.Option("--uncertainty", min=0, help="Of every recording [ln units].")
+    ] = 0.0,
+    level: Annotated[
+        list[float] | None, typer.Option("--level", help="Level to exceed, unit of the measure; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Map the shaking of an earthquake between its stations, with its uncertainty."""
+    import numpy as np
+
+    from kaname.core.errors import InputError
+    from kaname.core.provenance import inputs_of, software, write_json
+    from kaname.core.shaking import column_of
+    from kaname.modeling.field import conditioning, correlation, maps, moments
+    from kaname.modeling.ground_motion.contract import get_model
+    from kaname.report import shaking
+
+    records, sources = _records(event, db, stations)
+    rupture = _rupture(records, hypocentre, plane)
+    predictor = get_model(model, **_options(option))
+    assumed_vs30 = int(records["vs30_m_s"].isna().sum())
+    records = records.assign(vs30_m_s=records["vs30_m_s"].fillna(vs30))
+    edges = _bounds(records, bounds)
+    grid = maps.Grid.over(edges, spacing)
+    latitude, longitude = grid.points()
+    targets = _scenario(records, grid, rupture, vs30)
+    records = _with_distances(records, rupture)
+    summary: dict[str, Any] = {"event_id": event, "stations": len(records), "measures": {}}
+    epicentre = rupture.hypocentre[0], rupture.hypocentre[1]
+    out.mkdir(parents=True, exist_ok=True)
+    for name in dict.fromkeys(measure or ["pga"]):
+        known = records[records[column_of(name)] > 0]
+        if known.empty:
+            raise InputError(
+                f"event {event} has no record of {name}; leave it out, or predict it from others"
+            )
+        there, here = predictor.predict(known, name), predictor.predict(targets, name)
+        value = np.log(known[column_of(name)].to_numpy(float))
+        lat, lon = known["latitude"].to_numpy(float), known["longitude"].to_numpy(float)
+        rho = spatial
+        if spatial == "estimated":
+            found = moments.fit_moments(value - there.mean, known["event_id"].to_numpy(), lat, lon)
+            rho = found.correlation  # type: ignore[assignment]
+        field = conditioning.condition(
+            [
+                conditioning.Recorded(
+                    conditioning.Places(name, lat, lon, there.mean, there.tau, there.phi), value, uncertainty
+                )
+            ],
+            conditioning.Places(name, latitude, longitude, here.mean, here.tau, here.phi),
+            spatial=rho,
+        )
+        levels = level or LEVELS.get(name) or np.exp(np.quantile(value, [0.5, 0.9, 0.99])).round(1)
+        values = maps.layers(field, levels)
+        stem = column_of(name)
+        files = maps.write_grid(out, stem, grid, values)
+        shown = known[["latitude", "longitude"]].assign(value=np.exp(value))
+        shaped = {k: v.reshape(grid.shape) for k, v in values.items()}
+        label = maps.unit_label(name)
+        drawn = {"latitude": grid.latitude, "longitude": grid.longitude}
+        title = f"{event}, {label}, {len(known)} stations"
+        plots = {
+            stem: shaking.shaking_maps(
+                **drawn, layers=shaped, stations=shown, label=label, title=title, epicentre=epicentre
+            ),
+            f"{stem}_above": shaking.exceedance_maps(
+                **drawn,
+                layers={f"Above {k[6:]}": v for k, v in shaped.items() if k.startswith("above_")},
+                stations=shown,
+                title=title,
+                epicentre=epicentre,
+            ),
+        }
+        if name in ("pga", "pgv"):
+            intensity = maps.intensity_layers(field)
+            files += maps.write_grid(out, f"intensity_from_{name}", grid, intensity)
+            own = maps.intensity_layers(conditioning.ConditionedField.exactly(name, lat, lon, value))
+            plots[f"intensity_from_{name}"] = shaking.intensity_map(
+                **drawn,
+                intensity=intensity["intensity"].reshape(grid.shape),
+                stations=shown.assign(value=own["intensity"]),
+                title=f"{event}, JMA intensity from {name.upper()}",
+                epicentre=epicentre,
+            )
+        for plot, figure in plots.items():
+            figure.savefig(out / f"{plot}.png", dpi=130)
+            files.append(out / f"{plot}.png")
+        files.append(
+            maps.write_geojson(
+                out / f"{stem}_stations.geojson",
+                lat,
+                lon,
+                {"recorded": np.exp(value), "model_median": np.exp(there.mean), "station": known["station"]},
+            )
+        )
+        summary["measures"][name] = {
+            "stations": len(known),
+            "event_term_ln": round(float(np.mean(field.event_term)), 3),
+            "largest_median": round(float(field.median.max()), 3),
+            "sigma_ln": [round(float(v), 3) for v in np.quantile(field.sigma, [0.05, 0.5, 0.95])],
+            "correlation": repr(rho) if spatial == "estimated" else spatial,
+            "files": sorted(f.name for f in files),
+        }
+    write_json(
+        out / "run.json",
+        {
+            "verb": "shakemap",
+            "software": software(),
+            "inputs": inputs_of(sources),
+            "event_id": event,
+            "model": {"name": model, "options": _options(option)},
+            "spatial": spatial,
+            "grid": {"bounds": edges, "spacing_degree": spacing, "shape": grid.shape},
+            "rupture": {"hypocentre": rupture.hypocentre, "corners": np.asarray(rupture.corners).tolist()},
+            "vs30_of_map_m_s": vs30,
+            "stations_with_that_vs30": assumed_vs30,
+            "uncertainty_ln": uncertainty,
+            "distance": "great circle on 6371 km",
+            "correlation_radius_km": correlation.EARTH_RADIUS_KM,
+            "result": summary,
+        },
+    )
+    typer.echo(json.dumps(summary) if as_json else _text(summary, out))
+
+
+def _records(event: str, db: Path | None, stations: Path | None) -> tuple[pd.DataFrame, list[Path]]:
+    """Return one record per place of the event, and the files it was read from."""
+    from kaname.core.errors import InputError, NotFoundError
+    from kaname.core.shaking import GROUND_MOTIONS
+    from kaname.core.tables import read_table
+    from kaname.modeling.field.residuals import deduplicated
+    from kaname.modeling.strong_motion.flatfiles import is_flatfile, read_flatfile
+
+    if (db is None) == (stations is None):
+        raise InputError("give either --db or --stations")
+    source = db / "ground_motions.parquet" if db is not None else stations
+    assert source is not None
+    if not source.exists():
+        raise NotFoundError(f"{source} does not exist; kaname records build makes a database")
+    flat = source.is_file() and source.suffix != ".parquet" and is_flatfile(source)
+    table = read_flatfile(source).table if flat else read_table(source, GROUND_MOTIONS)
+    own = table[table["event_id"] == event]
+    if own.empty:
+        known = ", ".join(map(str, sorted(table["event_id"].unique())[:8]))
+        raise NotFoundError(f"no event {event!r} in {source}; it has {known}")
+    for column, wanted in (("quality", "rejected"), ("duplicate_of", "")):
+        if column in own:
+            own = own[own[column] != wanted] if column == "quality" else own[own[column].fillna("") == ""]
+    if "sensor_depth_m" in own:
+        own = own[~(own["sensor_depth_m"] > 0)]
+    if own.empty:
+        raise NotFoundError(f"event {event!r} has no record at the surface that may be used")
+    # A flatfile has what its source states; the schema adds the rest as missing.
+    for wanted_column in GROUND_MOTIONS.columns:
+        if wanted_column.name not in own:
+            own = own.assign(**{wanted_column.name: wanted_column.missing})
+    return deduplicated(own).reset_index(drop=True), [source]
+
+
+def _rupture(records: pd.DataFrame, hypocentre: str | None, plane: str | None) -> Rupture:
+    from kaname.core.errors import InputError
+    from kaname.earth.ruptures import Rupture
+
+    if hypocentre:
+        where = _numbers("--hypocentre", hypocentre, 3)
+    else:
+        first = records.iloc[0]
+        where = [float(first[f"event_{c}"]) for c in ("latitude", "longitude", "depth_km")]
+        if any(v != v for v in where):
+            raise InputError(
+                "the table does not say where the earthquake was; give --hypocentre LAT,LON,DEPTH_KM"
+            )
+    if not plane:
+        return Rupture.point(*where)
+    strike, dip, length, width = _numbers("--plane", plane, 4)
+    return Rupture.plane(*where, strike_deg=strike, dip_deg=dip, length_km=length, width_km=width)
+
+
+def _numbers(name: str, text: str, n: int) -> list[float]:
+    from kaname.core.errors import InputError
+
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != n:
+        raise InputError(f"{name} takes {n} numbers separated by commas, found {text!r}")
+    return values
+
+
+def _options(option: list[str] | None) -> dict[str, Any]:
+    from kaname.core.errors import InputError
+
+    out: dict[str, Any] = {}
+    for text in option or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--option takes NAME=VALUE, found {text!r}")
+        try:
+            out[name] = json.loads(value)
+        except json.JSONDecodeError:
+            out[name] = value
+    return out
+
+
+def _bounds(records: pd.DataFrame, bounds: str | None) -> tuple[float, float, float, float]:
+    if bounds:
+        west, south, east, north = _numbers("--bounds", bounds, 4)
+        return west, south, east, north
+    lat, lon = records["latitude"], records["longitude"]
+    return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
+
+
+def _with_distances(records: pd.DataFrame, rupture: Rupture) -> pd.DataFrame:
+    """Fill in distances that the table does not state; those it states come from a better rupture."""
+    from kaname.earth.ruptures import distances
+
+    found = distances(rupture, records["latitude"], records["longitude"])
+    filled = {}
+    for name in ("repi_km", "rhypo_km", "rjb_km", "rrup_km", "rx_km"):
+        filled[name] = records[name].fillna(dict(zip(records.index, getattr(found, name))))
+    return records.assign(**filled)
+
+
+def _scenario(records: pd.DataFrame, grid: Grid, rupture: Rupture, vs30: float) -> pd.DataFrame:
+    """Return the points of the map as rows of ``ground_motions``, with their distances."""
+    import pandas as pd
+
+    from kaname.earth.ruptures import distances
+
+    lat, lon = grid.points()
+    shared = ("event_id", "magnitude", "event_depth_km", "strike_deg", "dip_deg", "rake_deg", "ztor_km")
+    first = records.iloc[0]
+    columns: dict[str, np.ndarray | Any] = {"latitude": lat, "longitude": lon, "vs30_m_s": vs30}
+    columns |= {c: first[c] for c in (*shared, "tectonic_region") if c in records}
+    columns |= {f"event_{c}": v for c, v in zip(("latitude", "longitude"), rupture.hypocentre)}
+    return pd.DataFrame(columns).assign(**distances(rupture, lat, lon)._asdict())
+
+
+def _text(summary: dict[str, Any], out: Path) -> str:
+    lines = [f"{summary['event_id']}: {summary['stations']} stations, in {out}"]
+    for name, found in summary["measures"].items():
+        low, middle, high = found["sigma_ln"]
+        lines.append(
+            f"  {name}: {found['stations']} stations, event term {found['event_term_ln']:+.2f}, "
+            f"largest median {found['largest_median']:g}, sigma {middle:.2f} ({low:.2f} to {high:.2f})"
+        )
+    return "\n".join(lines)
