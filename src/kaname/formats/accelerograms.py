@@ -72,6 +72,8 @@ class RecordHeader:
     longitude: float = _NAN
     elevation_m: float = _NAN
     sensor_depth_m: float = _NAN
+    sensor_height_m: float = _NAN
+    """Height of the sensor above sea level, where that is stated in place of its depth."""
     vs30_m_s: float = _NAN
     site: str = ""
     event_name: str = ""
@@ -342,6 +344,7 @@ def _knet(path: Path) -> AccelerogramRead:
             elevation_m=ground.get(h.station, _NAN),
             # A borehole sensor whose surface sensor is not here is below ground by an unknown depth.
             sensor_depth_m=below,
+            sensor_height_m=h.station_height_m,
             origin_time=h.origin_time,
             event_latitude=h.event_latitude,
             event_longitude=h.event_longitude,
