@@ -198,7 +198,7 @@ class TestWhatIsKeptOut:
         """miniSEED would say nothing of the unit, and the samples would come back as counts."""
         write_miniseed([wave()], tmp_path / "one")
         in_gal = WaveformRead([replace(wave(), unit="cm/s^2")])
-        monkeypatch.setattr(importing, "read_waveforms", lambda path: in_gal)
+        monkeypatch.setattr(importing, "read_waveforms", lambda path, format: in_gal)
         report = archive.add([tmp_path / "one"])
         assert report.n_stored == 0
         assert "miniSEED cannot say so" in report.failures[0]["message"]
