@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from numba import njit, prange
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
@@ -19,6 +20,11 @@ from kaname.discovery.seismicity.region import EARTH_RADIUS_KM, Region
 
 class Background(Protocol):
     """A probability density over a region."""
+
+    @property
+    def region(self) -> Region:
+        """Where it is a density."""
+        ...
 
     def density(self, longitude: ArrayLike, latitude: ArrayLike) -> NDArray[np.float64]:
         """Return the density at points [1/km2]; over the region it integrates to one."""
@@ -136,6 +142,12 @@ class KernelDensity:
         mixed = rng.permutation(n)
         lon, lat = (np.concatenate([a, b])[mixed] for a, b in zip(even, near))
         return lon, lat
+
+    def events(self) -> pd.DataFrame:
+        """Return what it is made of: ``longitude``, ``latitude`` and ``weight`` of each event."""
+        return pd.DataFrame(
+            {"longitude": self._longitude, "latitude": self._latitude, "weight": self._weight}
+        )
 
     def density_at_events(self) -> NDArray[np.float64]:
         """Return the density at the events it is made of, each without its own part [1/km2]."""

@@ -98,7 +98,7 @@ class Likelihood:
     def rates_in_time(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return the rate over the region at the time of each target [1/day]."""
         p = parameters
-        weight = p.k0 * np.exp(p.a * self.magnitude) * self._spaces(p)[:, 0]
+        weight = p.k0 * np.exp(p.a * self.magnitude) * self.space_integrals(p)
         triggered = temporal_sums(self.day, weight, self.target, p.c, p.omega, 1 / p.tau)
         return p.mu + np.asarray(triggered)
 
@@ -109,7 +109,7 @@ class Likelihood:
         p = parameters
         begin, until = self._delays(self.days if end is None else end)
         times = time_integrals(begin, until, p.c, p.omega, 1 / p.tau)
-        return np.asarray(p.k0 * np.exp(p.a * self.magnitude) * times[:, 0] * self._spaces(p)[:, 0])
+        return np.asarray(p.k0 * np.exp(p.a * self.magnitude) * times[:, 0] * self.space_integrals(p))
 
     def expected(self, parameters: EtasParameters) -> float:
         """Return how many targets are expected, given the sources."""
@@ -118,6 +118,10 @@ class Likelihood:
     def log_likelihood(self, parameters: EtasParameters) -> float:
         """Return the log-likelihood of the targets (Daley & Vere-Jones 2003, eq. 7.2.4)."""
         return float(np.log(self.rates(parameters)).sum() - self.expected(parameters))
+
+    def space_integrals(self, parameters: EtasParameters) -> NDArray[np.float64]:
+        """Return, for each source, how much of its kernel falls where aftershocks are counted."""
+        return self._spaces(parameters)[:, 0]
 
     def with_gradient(
         self, parameters: EtasParameters

@@ -58,9 +58,9 @@ class Etas:
 
     Attributes
     ----------
-    parameters_, maximum_, background_, reference_, b_
-        What the fit found: `EtasParameters`, `Maximum`, the density, the magnitude that the parameters count
-        from, and the slope of the magnitudes (Aki 1965, Utsu 1966).
+    parameters_, maximum_, training_, background_, reference_, b_
+        What the fit found: `EtasParameters`, `Maximum`, the `Likelihood` that it maximised, the density, the
+        magnitude that the parameters count from, and the slope of the magnitudes (Aki 1965, Utsu 1966).
     """
 
     name = "etas"
@@ -118,6 +118,7 @@ class Etas:
         likelihood = self._likelihood(sources, target, density)
         rounds = 0 if self.background == "uniform" else self.kernel.rounds
         for round_ in range(rounds + 1):
+            self.training_ = likelihood
             first = first or start(likelihood, taper=self.taper)
             tolerance = self.tolerance if round_ == rounds else max(self.tolerance, 0.5)
             self.maximum_: Maximum = maximise(

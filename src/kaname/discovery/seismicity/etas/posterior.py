@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -53,6 +54,14 @@ class Posterior:
         below = np.cumsum(self.weight[order]) - self.weight[order] / 2
         found = np.interp(probabilities, below, values[order])
         return np.exp(found) if name in LOGARITHMIC else np.asarray(found)
+
+    def table(self) -> pd.DataFrame:
+        """Return the draws, scales as such, and their weights: a row each."""
+        columns = {
+            name: np.exp(self.draws[:, k]) if name in LOGARITHMIC else self.draws[:, k]
+            for k, name in enumerate(NAMES)
+        }
+        return pd.DataFrame({**columns, "weight": self.weight})
 
     def sample(self, n: int, *, seed: int) -> list[EtasParameters]:
         """Return ``n`` sets of parameters drawn from the posterior."""

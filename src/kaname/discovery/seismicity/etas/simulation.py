@@ -70,6 +70,11 @@ class Delays:
         step = self._u[1] - self._u[0]
         self._sum = np.concatenate([[0.0], np.cumsum(step / 6 * (edge[:-1] + 4 * centre + edge[1:]))])
 
+    @property
+    def grid(self) -> tuple[Floats, Floats]:
+        """Even nodes of log(s + c), and the integral of the decay up to each."""
+        return self._u, self._sum
+
     def integral(self, begin: Floats, end: Floats) -> Floats:
         """Return the integral of the decay between two delays [day]."""
         low, high = (np.interp(np.log(s + self._c), self._u, self._sum) for s in (begin, end))

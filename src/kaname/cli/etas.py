@@ -1,0 +1,253 @@
+"""Fit ETAS to a catalogue, simulate its futures, test it on what came later."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kaname.discovery.seismicity.contract import Target
+    from kaname.discovery.seismicity.region import Region
+
+app = typer.Typer(no_args_is_help=True)
+
+Catalogue = Annotated[
+    list[Path], typer.Argument(metavar="CATALOG...", help="Events: QuakeML, CSV, Parquet, Nordic, JMA, ...")
+]
+RegionFile = Annotated[
+    Path | None,
+    typer.Option("--region", help="Polygon of targets: GeoJSON, or .npy of latitude, longitude."),
+]
+Bounds = Annotated[
+    str, typer.Option("--bounds", metavar="W,E,S,N", help="Targets between these longitudes and latitudes.")
+]
+Start = Annotated[str, typer.Option("--start", metavar="TIME", help="Beginning of the period, UTC.")]
+End = Annotated[str, typer.Option("--end", metavar="TIME", help="End of the period, UTC.")]
+History = Annotated[
+    str,
+    typer.Option("--history", metavar="TIME", help="Since when events trigger; default: all before."),
+]
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+Posterior = Annotated[
+    int, typer.Option("--posterior", min=0, help="Draws of the posterior in each of two rounds; 0: none.")
+]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that kaname etas fit wrote.")]
+
+
+@app.command()
+def fit(
+    catalog: Catalogue,
+    start: Start,
+    end: End,
+    magnitude_min: Annotated[float, typer.Option("--magnitude-min", help="Completeness of the catalogue.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the model.")],
+    region: RegionFile = None,
+    bounds: Bounds = "",
+    history: History = "",
+    background: Annotated[str, typer.Option("--background", help="kernel or uniform.")] = "kernel",
+    taper: Annotated[bool, typer.Option("--taper/--no-taper", help="End aftershocks exponentially.")] = True,
+    magnitude_bin: Annotated[
+        float, typer.Option("--magnitude-bin", min=0, help="Magnitudes are rounded to this; 0: they are not.")
+    ] = 0.0,
+    posterior: Posterior = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the posterior.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Fit by maximum likelihood; write etas.json, background.parquet, posterior.parquet and run.json."""
+    import numpy as np
+
+    from kaname.core.files import replacing
+    from kaname.core.progress import progress
+    from kaname.core.provenance import inputs_of, software, write_json
+    from kaname.discovery.seismicity.etas.model import Etas
+    from kaname.discovery.seismicity.etas.parameters import LOGARITHMIC, NAMES
+    from kaname.discovery.seismicity.etas.posterior import sample_posterior
+    from kaname.discovery.seismicity.etas.storage import save
+
+    where = _region(region, bounds)
+    target = _target(where, start, end, magnitude_min, history)
+    events = _events(catalog, magnitude_bin)
+    with progress("passes over the pairs", 0) as advance:
+        model = Etas(
+            background=background,  # type: ignore[arg-type]
+            taper=taper,
+            magnitude_bin=magnitude_bin,
+            progress=lambda *_: advance(1),
+        ).fit(events, target)
+    save(model, out)
+    values = model.parameters_
+    error = np.sqrt(np.diag(model.maximum_.covariance))
+    summary: dict[str, Any] = {}
+    for k, name in enumerate(NAMES):
+        value = getattr(values, name)
+        # The covariance of a scale is that of its logarithm.
+        summary[name] = {"value": value, "standard_error": error[k] * (value if name in LOGARITHMIC else 1)}
+    if posterior:
+        with progress("draws of the posterior", 2 * posterior) as advance:
+            found = sample_posterior(
+                model.training_, model.maximum_, n=posterior, seed=seed, progress=lambda *_: advance(1)
+            )
+        with replacing(out / "posterior.parquet") as partial:
+            found.table().to_parquet(partial)
+        for name in NAMES:
+            summary[name]["posterior_2.5_50_97.5"] = found.quantiles(name).tolist()
+        summary["posterior"] = {"tail": found.tail, "effective_size": found.effective_size}
+    summary |= {
+        "log_likelihood": model.maximum_.log_likelihood,
+        "converged": model.maximum_.converged,
+        "n_target": len(model.training_.target),
+        "b": model.b_,
+    }
+    settings = {
+        "start": start, "end": end, "history": history, "magnitude_min": magnitude_min, "bounds": bounds,
+        "region": region, "background": background, "taper": taper, "magnitude_bin": magnitude_bin,
+        "seed": seed,
+    }  # fmt: skip
+    write_json(out / "run.json", {"settings": settings, "inputs": inputs_of(catalog), "software": software()})
+    _say(summary, as_json)
+
+
+@app.command()
+def simulate(
+    model: Model,
+    catalog: Catalogue,
+    start: Start,
+    end: End,
+    out: Annotated[Path, typer.Option("--out", help="File of the simulated events (Parquet).")],
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of catalogues.")] = 10_000,
+    magnitude_max: Annotated[float, typer.Option("--magnitude-max", help="Greatest magnitude.")] = 8.5,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same catalogues.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate what may follow the earthquakes before START."""
+    import numpy as np
+
+    from kaname.core.forecasts import SIMULATIONS
+    from kaname.core.tables import write_table
+    from kaname.discovery.seismicity.etas.storage import load
+
+    known = load(model)
+    known.magnitude_max = magnitude_max
+    target = _target(known.background_.region, start, end, known.reference_, "")
+    made = known.simulate(_events(catalog, known.magnitude_bin), target, n=n, seed=seed)
+    write_table(made, out, SIMULATIONS)
+    count = np.bincount(made["simulation"], minlength=n)
+    low, middle, high = (float(v) for v in np.quantile(count, [0.025, 0.5, 0.975]))
+    summary = {
+        "simulations": n,
+        "earthquakes_mean": float(count.mean()),
+        "earthquakes_2.5_50_97.5": [low, middle, high],
+        "written": str(out),
+    }
+    _say(summary, as_json)
+
+
+@app.command()
+def test(
+    model: Model,
+    catalog: Catalogue,
+    start: Start,
+    end: End,
+    history: History = "",
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", help="CSV to which the score is appended; see docs/etas.md.")
+    ] = None,
+    data: Annotated[str, typer.Option("--data", help="Name of the catalogue in the ledger.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Score a fitted model on a period that it has not seen, and look at its residuals."""
+    from dataclasses import asdict
+
+    from kaname.discovery.seismicity import ledger as book
+    from kaname.discovery.seismicity.etas.residuals import transformed_times
+    from kaname.discovery.seismicity.etas.storage import load
+
+    known = load(model)
+    target = _target(known.background_.region, start, end, known.reference_, history)
+    events = _events(catalog, known.magnitude_bin)
+    score = known.score(events, target)
+    residual = transformed_times(known.likelihood(events, target), known.parameters_)
+    if ledger is not None:
+        name = f"etas, {model.name}"
+        book.append(ledger, data=data or catalog[0].name, model=name, target=target, score=score)
+    summary = {
+        **asdict(score),
+        "residual_p_uniform": residual.p_uniform,
+        "residual_p_exponential": residual.p_exponential,
+    }
+    _say(summary, as_json)
+
+
+def _say(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(summary))
+        return
+    for name, value in summary.items():
+        if isinstance(value, dict):
+            parts = ", ".join(f"{k.replace('_', ' ')} {_short(v)}" for k, v in value.items())
+            typer.echo(f"{name}: {parts}")
+        else:
+            typer.echo(f"{name.replace('_', ' ')}: {_short(value)}")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _events(paths: list[Path], magnitude_bin: float) -> pd.DataFrame:
+    """Read events that have a magnitude, rounded to bins (half upwards)."""
+    import logging
+
+    import numpy as np
+
+    from kaname.core.errors import InputError
+    from kaname.formats.catalogs import read_events
+
+    read = read_events(paths)
+    if read.failures:
+        raise InputError(
+            f"{len(read.failures)} entries could not be read; the first: {read.failures[0]['message']}"
+        )
+    events = read.events
+    lost = events["magnitude"].isna()
+    if lost.all():
+        raise InputError(f"none of the {len(events)} events has a magnitude")
+    if lost.any():
+        logging.getLogger("kaname").warning("%d events without a magnitude are left out", lost.sum())
+    events = events[~lost].reset_index(drop=True)
+    if magnitude_bin:
+        rounded = np.floor(events["magnitude"] / magnitude_bin + 0.5) * magnitude_bin
+        events = events.assign(magnitude=rounded.round(6))
+    return events
+
+
+def _target(region: Region, start: str, end: str, magnitude_min: float, history: str) -> Target:
+    from kaname.core.time import as_time
+    from kaname.discovery.seismicity.contract import Target
+
+    since = as_time(history) if history else None
+    return Target(region, as_time(start), as_time(end), magnitude_min, since)
+
+
+def _region(file: Path | None, bounds: str) -> Region:
+    from kaname.core.errors import InputError
+    from kaname.discovery.seismicity.region import Region
+
+    if (file is None) == (not bounds):
+        raise InputError("give the region either as --region FILE or as --bounds W,E,S,N")
+    if file is not None:
+        return Region.read(file)
+    try:
+        west, east, south, north = (float(v) for v in bounds.split(","))
+    except ValueError as error:
+        raise InputError(f"--bounds takes four numbers W,E,S,N, found {bounds!r}") from error
+    return Region.from_bounds(west, east, south, north)

@@ -1,0 +1,111 @@
+"""kaname etas: a model fitted, stored, simulated from and tested, on a made-up catalogue."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kaname.cli import main
+from kaname.core.forecasts import SIMULATIONS
+from kaname.core.tables import EVENTS, empty, read_table, write_table
+from kaname.discovery.seismicity.background import Uniform
+from kaname.discovery.seismicity.contract import Target
+from kaname.discovery.seismicity.etas.model import Etas
+from kaname.discovery.seismicity.etas.parameters import EtasParameters
+from kaname.discovery.seismicity.etas.residuals import transformed_times
+from kaname.discovery.seismicity.etas.storage import load
+from kaname.discovery.seismicity.region import Region
+
+TRUE = EtasParameters(1.0, 0.006, 1.3, 0.01, 0.1, 200.0, 0.5, 0.8, 0.7)
+REGION = Region.from_bounds(140, 141, 36, 37)
+WHOLE = Target(REGION, "2018-01-01", "2021-01-01", 3.0)
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    made = Etas.with_parameters(TRUE, 3.0, Uniform(REGION), magnitude_max=6.5)
+    events = made.simulate(empty(EVENTS), WHOLE, n=1, seed=11)
+    events["event_id"] = [f"e{i}" for i in range(len(events))]
+    return write_table(events, tmp_path_factory.mktemp("etas") / "events.parquet", EVENTS)
+
+
+@pytest.fixture(scope="module")
+def model(catalogue, tmp_path_factory):
+    out = tmp_path_factory.mktemp("model")
+    words = [
+        "etas",
+        "fit",
+        catalogue,
+        "--bounds",
+        "140,141,36,37",
+        "--start",
+        "2018-07-01",
+        "--end",
+        "2020-07-01",
+    ]
+    words += ["--magnitude-min", "3", "--out", out, "--posterior", "50"]
+    assert main(list(map(str, words))) == 0
+    return out
+
+
+def test_a_model_is_stored_and_read_back(model, catalogue):
+    known = load(model)
+    assert known.reference_ == 3.0 and 0.3 < known.parameters_.mu < 3
+    events = read_table(catalogue, EVENTS)
+    later = Target(REGION, "2020-07-01", "2021-01-01", 3.0)
+    again = load(model / "etas.json").score(events, later)
+    assert again == known.score(events, later)
+    draws = pd.read_parquet(model / "posterior.parquet")
+    assert draws["weight"].sum() == pytest.approx(1) and (draws["mu"] > 0).all()
+    assert json.loads((model / "run.json").read_text())["settings"]["magnitude_min"] == 3.0
+
+
+def test_a_period_is_scored_and_written_down(model, catalogue, tmp_path, capsys):
+    words = ["etas", "test", model, catalogue, "--start", "2020-07-01", "--end", "2021-01-01"]
+    words += ["--ledger", tmp_path / "ledger.csv", "--data", "made up", "--json"]
+    assert main(list(map(str, words))) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["joint"] == pytest.approx(said["temporal"] + said["spatial"])
+    assert 0.5 < said["expected"] / said["n"] < 2
+    line = pd.read_csv(tmp_path / "ledger.csv").iloc[0]
+    assert line["data"] == "made up" and line["joint"] == pytest.approx(said["joint"], abs=1e-4)
+
+
+def test_futures(model, catalogue, tmp_path, capsys):
+    words = ["etas", "simulate", model, catalogue, "--start", "2021-01-01", "--end", "2021-01-08"]
+    words += ["--n", "200", "--out", tmp_path / "futures.parquet", "--json"]
+    assert main(list(map(str, words))) == 0
+    said = json.loads(capsys.readouterr().out)
+    made = read_table(tmp_path / "futures.parquet", SIMULATIONS)
+    assert len(made) / 200 == pytest.approx(said["earthquakes_mean"])
+
+
+def test_transformed_times_of_the_true_model_are_a_poisson_process(catalogue):
+    events = read_table(catalogue, EVENTS)
+    made = Etas.with_parameters(TRUE, 3.0, Uniform(REGION))
+    late = Target(REGION, "2018-07-01", "2021-01-01", 3.0)
+    likelihood = made.likelihood(events, late)
+    found = transformed_times(likelihood, TRUE)
+    assert found.total == pytest.approx(likelihood.expected(TRUE), rel=1e-5)
+    assert abs(found.total - len(found.value)) < 4 * np.sqrt(found.total)
+    assert (np.diff(found.value) > 0).all()
+    assert found.p_uniform > 1e-3 and found.p_exponential > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (["--bounds", "140,141"], "four numbers"),
+        (["--bounds", "140,141,36,37", "--region", "x.json"], "either"),
+        (["--bounds", "140,141,36,37", "--end", "2017-01-01"], "end after"),
+        (["--bounds", "0,1,0,1"], "too few"),
+    ],
+)
+def test_what_is_wrong_is_said(catalogue, tmp_path, capsys, change, said):
+    words = ["etas", "fit", str(catalogue), "--start", "2018-07-01", "--end", "2020-07-01"]
+    words += ["--magnitude-min", "3", "--out", str(tmp_path), *change]
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
