@@ -74,7 +74,7 @@ def test_an_exported_model_in_the_classical_calculation_of_japan(
     for measure in ("PGA", "SA(1.0)"):
         name = f"hazard_curve-mean-{measure}"
         a, b = (curves[gsim][name].filter(like="poe-").to_numpy() for gsim in curves)
-        assert b.max() > 0.1
+        assert b.max() > 0.03
         np.testing.assert_allclose(a[b > 1e-4], b[b > 1e-4], rtol=0.03)
     assert "hazard_map-mean" in curves["KanameBoore"]
 

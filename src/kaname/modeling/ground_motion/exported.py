@@ -52,7 +52,8 @@ def _interpolated(measure: str, ctx: np.recarray) -> np.ndarray:
 def _compute(self: Any, ctx: np.recarray, imts: Any, mean: Any, sig: Any, tau: Any, phi: Any) -> None:
     """Fill the arrays for each measure."""
     for m, imt in enumerate(imts):
-        name = imt.string
+        # The engine may write SA(1) or SA(1.0).
+        name = _PERIODS.get(imt.period, imt.string) if imt.string.startswith("SA") else imt.string
         if name in _VALUES:
             found = _interpolated(name, ctx)
         elif _PERIODS and name.startswith("SA") and min(_PERIODS) < imt.period < max(_PERIODS):

@@ -115,7 +115,8 @@ def run(
     tables: dict[str, list[str]] = {}
     failed: dict[str, str] = {}
     for key in sorted(key for key, kind in export if kind == "csv"):
-        if key not in store and key.split("-")[0] not in store and key not in _DERIVED:
+        stem = key.split("-")[0]
+        if key not in _DERIVED and not any(name.split("-")[0] == stem for name in store):
             continue
         try:
             written = export((key, "csv"), store)
@@ -149,7 +150,7 @@ def _load(file: str) -> None:
 
 
 # Tables that OpenQuake derives from others, under names that its data do not have.
-_DERIVED = ("hmaps", "uhs", "damages-rlzs", "damages-stats", "aggcurves")
+_DERIVED = ("hcurves", "hmaps", "uhs", "damages-rlzs", "damages-stats", "aggcurves")
 
 _GSIMS: dict[str, Any] = {}
 
