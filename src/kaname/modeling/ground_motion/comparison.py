@@ -17,8 +17,9 @@ from kaname.evaluate.scores import SCORES, block_bootstrap, score_normal, summar
 from kaname.evaluate.splits import blocks, event_chains, folds
 from kaname.modeling.ground_motion.learned import LearnedModel, usable
 
-HoldOut = Literal["event", "time", "site", "block", "row"]
-"""What is held out: events, the later ones, sites, spatial blocks; or rows, which leaks, as a warning."""
+HoldOut = Literal["event", "event_and_site", "time", "site", "block", "row"]
+"""What is held out: events, events and sites at once, the later events, sites, spatial blocks; or rows, which
+leaks, as a warning."""
 
 COMPARISON = Schema(
     "comparison",
@@ -58,8 +59,9 @@ def held_out_folds(records: pd.DataFrame, by: HoldOut, *, n_fold: int = 5, seed:
     records
         `kaname.core.shaking.GROUND_MOTIONS`.
     by
-        ``event``: chains of events closer than two minutes stay together; ``time``: one fold, the last 40 %
-        of the records by origin time of the chain; ``site`` and ``block``; ``row``: at random, which leaks.
+        ``event``: chains of events closer than two minutes stay together (``event_and_site`` is two such
+        arrays, see `compare`); ``time``: one fold, the last 40 % of the records by origin time of the chain;
+        ``site`` and ``block``; ``row``: at random, which leaks.
     n_fold, seed
         Folds, and what settles which.
 
@@ -68,7 +70,7 @@ def held_out_folds(records: pd.DataFrame, by: HoldOut, *, n_fold: int = 5, seed:
     InputError
         When `by` is unknown or there is too little to hold out.
     """
-    if by not in get_args(HoldOut):
+    if by not in get_args(HoldOut) or by == "event_and_site":
         raise InputError(f"cannot hold out by {by!r}; expected one of {', '.join(get_args(HoldOut))}")
     if by == "row":
         return folds(np.arange(len(records)), n_fold=n_fold, seed=seed)
@@ -90,7 +92,11 @@ def held_out_folds(records: pd.DataFrame, by: HoldOut, *, n_fold: int = 5, seed:
 
 
 def held_out_scores(
-    make: Callable[[], Any], records: pd.DataFrame, measure: str, fold: NDArray[np.intp]
+    make: Callable[[], Any],
+    records: pd.DataFrame,
+    measure: str,
+    fold: NDArray[np.intp],
+    second: NDArray[np.intp] | None = None,
 ) -> pd.DataFrame:
     """Return `kaname.evaluate.scores.SCORES` of the records that are held out, in the order of the table.
 
@@ -104,6 +110,9 @@ def held_out_scores(
         What is predicted.
     fold
         Of `held_out_folds`.
+    second
+        Another: then only records held out by both are scored, by a model that was fitted to records held out
+        by neither.
 
     Returns
     -------
@@ -114,11 +123,14 @@ def held_out_scores(
     observed = np.log(records[column_of(measure)].to_numpy(float))
     parts = []
     for k in range(int(fold.max()) + 1):
-        mine = np.flatnonzero(fold == k)
+        mine, other = fold == k, fold != k
+        if second is not None:
+            mine, other = mine & (second == k), other & (second != k)
+        mine = np.flatnonzero(mine)
         held = records.iloc[mine]
         model = make()
         if isinstance(model, LearnedModel):
-            model.fit(records.iloc[np.flatnonzero(fold != k)], measure)
+            model.fit(records.iloc[np.flatnonzero(other)], measure)
             scores = model.score(held, measure).assign(domain=model.domain_weight(held, measure))
         else:
             given = model.predict(held, measure)
@@ -172,9 +184,11 @@ def compare(
     for measure in measures:
         chosen = np.flatnonzero(usable(records, measure))
         own = records.iloc[chosen].reset_index(drop=True)
-        fold = held_out_folds(own, by, n_fold=n_fold, seed=seed)
-        event = own["event_id"].to_numpy()[fold >= 0]
-        scored = {name: held_out_scores(make, own, measure, fold) for name, make in models.items()}
+        both = by == "event_and_site"
+        fold = held_out_folds(own, "event" if both else by, n_fold=n_fold, seed=seed)
+        second = held_out_folds(own, "site", n_fold=n_fold, seed=seed) if both else None
+        scored = {name: held_out_scores(make, own, measure, fold, second) for name, make in models.items()}
+        event = own["event_id"].to_numpy()[next(iter(scored.values())).index]
         against = reference or _best_published(models, scored)
         for name, scores in scored.items():
             pooled = summary(scores[list(SCORES)], event)

@@ -45,9 +45,9 @@ class Forest(LearnedModel):
         base: str | None = "boore_2014",
         base_options: dict[str, Any] | None = None,
         features: Sequence[str] = ("magnitude", "distance", "depth", "vs30"),
-        n_tree: int = 100,
+        n_tree: int = 80,
         n_leaf: int = 10,
-        max_rows: int = 5000,
+        max_rows: int = 3000,
         n_fold: int = 5,
         seed: int = 0,
     ) -> None:

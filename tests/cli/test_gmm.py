@@ -1,0 +1,122 @@
+"""Whole runs of ``kaname gmm``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ground_motions import made_ground_motions
+
+from kaname.cli import main
+from kaname.core.shaking import GROUND_MOTIONS
+from kaname.core.tables import read_table, write_table
+from kaname.modeling.ground_motion.comparison import COMPARISON
+from kaname.modeling.ground_motion.saved import read_header
+
+QUICK = 'measures = ["pga"]\nn_fold = 2\nmodels = ["boore_2014", "boosted"]\n'
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gmm")
+    for name, seed in (("train", 1), ("test", 2)):
+        write_table(made_ground_motions(15, 20, seed=seed), folder / f"{name}.parquet", GROUND_MOTIONS)
+    (folder / "quick.toml").write_text(QUICK)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(case: Path) -> Path:
+    path = case / "model.npz"
+    assert (
+        main(["gmm", "fit", f"{case}/train.parquet", "--out", str(path), "--config", f"{case}/quick.toml"])
+        == 0
+    )
+    return path
+
+
+def test_a_model_knows_what_it_was_made_of(model: Path, case: Path) -> None:
+    header = read_header(model)
+    assert header["provenance"]["inputs"][0]["path"] == f"{case}/train.parquet"
+    assert header["provenance"]["settings"]["measures"] == ["pga"]
+    assert header["measures"]["pga"]["n_event"] == 15
+
+
+def test_predictions_with_and_without_what_was_observed(
+    model: Path, case: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blind, told = case / "blind.parquet", case / "told.csv"
+    scenarios = f"{case}/test.parquet"
+    capsys.readouterr()
+    assert (
+        main(["gmm", "predict", str(model), scenarios, "--measure", "pga", "--out", str(blind), "--json"])
+        == 0
+    )
+    assert json.loads(capsys.readouterr().out)["predictions"] == len(pd.read_parquet(scenarios))
+    command = ["gmm", "predict", str(model), scenarios, "--measure", "pga", "--out", str(told)]
+    assert main([*command, "--observed", scenarios]) == 0
+    first, second = pd.read_parquet(blind), pd.read_csv(told)
+    assert (first["p05"] < first["p50"]).all() and (first["p50"] < first["p95"]).all()
+    assert (second["tau"] < first["tau"]).all()
+    observed = np.log(read_table(scenarios, GROUND_MOTIONS)["pga_cm_s2"])
+    assert np.std(observed - second["mean"]) < np.std(observed - first["mean"])
+
+
+def test_a_published_model_predicts_by_its_name(case: Path) -> None:
+    out = case / "published.parquet"
+    command = [
+        "gmm",
+        "predict",
+        "boore_2014",
+        f"{case}/test.parquet",
+        "--measure",
+        "pga",
+        "--measure",
+        "sa(1)",
+    ]
+    assert main([*command, "--out", str(out)]) == 0
+    frame = pd.read_parquet(out)
+    counts = frame.groupby("measure").size()
+    assert counts["pga"] == counts["sa(1)"] and frame["domain"].isna().all()
+
+
+def test_models_side_by_side(case: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = case / "compared"
+    assert (
+        main(["gmm", "compare", f"{case}/train.parquet", "--out", str(out), "--config", f"{case}/quick.toml"])
+        == 0
+    )
+    assert "boosted" in capsys.readouterr().out
+    rows = read_table(out / "comparison.parquet", COMPARISON)
+    assert rows["model"].tolist() == ["boore_2014", "boosted"]
+    assert json.loads((out / "run.json").read_text())["settings"]["hold_out"] == "event"
+
+
+def test_what_leaks_or_lacks_is_refused(model: Path, case: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit = ["gmm", "fit", f"{case}/train.parquet", "--config", f"{case}/quick.toml", "--out"]
+    assert main([*fit, f"{case}/x.npz", "--held-out", f"{case}/train.parquet"]) == 2
+    assert "the same event" in capsys.readouterr().err
+    assert main([*fit, f"{case}/x.pkl"]) == 2
+    predict = [
+        "gmm",
+        "predict",
+        str(model),
+        f"{case}/test.parquet",
+        "--out",
+        f"{case}/x.parquet",
+        "--measure",
+    ]
+    assert main([*predict, "pgv"]) == 2
+    assert "not fitted" in capsys.readouterr().err
+    assert main([*predict[:2], str(case / "none.npz"), *predict[3:], "pga"]) == 1
+    (case / "odd.toml").write_text('fill = {vs30_m_s = 760.0}\nmeasures = ["pga"]\n')
+    assert main([*fit[:3], "--config", f"{case}/odd.toml", "--out", f"{case}/x.npz"]) == 2
+    assert "nothing is written over" in capsys.readouterr().err
+
+
+def test_its_configuration_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "gmm"]) == 0
+    assert 'model = "boosted"' in capsys.readouterr().out
