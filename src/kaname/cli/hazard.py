@@ -1,0 +1,158 @@
+"""Hazard and damage by OpenQuake, with Kaname's models in the logic tree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True, help="Hazard and damage by OpenQuake, with Kaname's models in the logic tree."
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.command()
+def run(
+    job: Annotated[
+        list[Path],
+        typer.Argument(metavar="JOB...", help="job.ini; a second one takes the hazard of the first."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the tables and run.json.")],
+    model: Annotated[
+        list[Path] | None,
+        typer.Option("--model", help="Exported model (NAME.py) that the logic tree names; may be repeated."),
+    ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Override a parameter of the job; may be repeated."),
+    ] = None,
+    cores: Annotated[int, typer.Option("--cores", min=1, help="Processes of OpenQuake.")] = 1,
+    python: Annotated[
+        Path | None,
+        typer.Option("--python", help="OpenQuake's interpreter; default: KANAME_OPENQUAKE_PYTHON."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a job of OpenQuake (scenario, hazard, disaggregation, damage); write its tables as Parquet."""
+    from kaname.core.errors import ExitCode
+    from kaname.core.provenance import inputs_of, software, write_json
+    from kaname.modeling.hazard.jobs import run_jobs
+
+    result = run_jobs(
+        *job, models=model or (), parameters=_pairs("--set", parameter), cores=cores, python=python
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for name, table in result.tables.items():
+        files[name] = str(out / f"{name}.parquet")
+        table.to_parquet(files[name], index=False)
+    summary = {
+        "description": result.description,
+        "calculation_mode": result.calculation_mode,
+        "tables": {name: len(table) for name, table in result.tables.items()},
+        "failed": result.failed,
+    }
+    write_json(
+        out / "run.json",
+        {
+            "software": software(),
+            "inputs": inputs_of([*job, *(model or ())]),
+            "parameters": _pairs("--set", parameter),
+            **summary,
+        },
+    )
+    if as_json:
+        typer.echo(json.dumps(summary))
+    else:
+        typer.echo(f"{result.calculation_mode}: {result.description}")
+        for name, table in result.tables.items():
+            typer.echo(f"  {files[name]}  {len(table)} rows")
+        for name, reason in result.failed.items():
+            typer.echo(f"  {name} could not be exported: {reason}", err=True)
+    if result.failed:
+        raise typer.Exit(ExitCode.PARTIAL)
+
+
+@app.command()
+def export(
+    model: Annotated[
+        str, typer.Argument(help="Model by name (boore_2014), or a file of kaname gmm fit (.npz).")
+    ],
+    name: Annotated[str, typer.Option("--name", help="Name of the class in OpenQuake.")],
+    region: Annotated[
+        str,
+        typer.Option(
+            "--region", help="active_shallow, subduction_interface, subduction_slab, stable or volcanic."
+        ),
+    ],
+    measure: Annotated[list[str], typer.Option("--measure", help="pga, pgv, sa(PERIOD); may be repeated.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for NAME.py and NAME.npz.")],
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="Option of the model; may be repeated."),
+    ] = None,
+    fix: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fix", metavar="COLUMN=VALUE", help="One value of a column for all scenarios; may be repeated."
+        ),
+    ] = None,
+    axis: Annotated[
+        list[str] | None,
+        typer.Option("--axis", metavar="COLUMN=A,B,...", help="Nodes of a column; may be repeated."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Export a model, published or learned, as a class that OpenQuake loads."""
+    from kaname.core.errors import InputError
+    from kaname.modeling.ground_motion.contract import get_model
+    from kaname.modeling.ground_motion.export import export_openquake
+    from kaname.modeling.ground_motion.saved import load_model
+
+    options = _pairs("--option", option)
+    if model.endswith(".npz") and options:
+        raise InputError("a saved model has its options in its file; leave --option out")
+    made: Any = load_model(model) if model.endswith(".npz") else get_model(model, **options)
+    axes = {}
+    for column, text in _pairs("--axis", axis).items():
+        try:
+            axes[column] = [float(value) for value in str(text).split(",")]
+        except ValueError as error:
+            raise InputError(f"--axis {column} takes numbers and commas, found {text!r}") from error
+    exported = export_openquake(
+        made,
+        out,
+        name=name,
+        tectonic_region=region,  # type: ignore[arg-type]
+        measures=measure,
+        axes=axes,
+        fixed={column: _number(value) for column, value in _pairs("--fix", fix).items()},
+    )
+    if as_json:
+        typer.echo(json.dumps({"module": str(exported.module), "errors": exported.errors.to_dict("records")}))
+        return
+    typer.echo(f"{exported.module} and its table; differences from the model between the nodes (ln units):")
+    typer.echo(exported.errors.to_string(index=False, float_format="{:.4f}".format))
+
+
+def _pairs(option: str, texts: list[str] | None) -> dict[str, str]:
+    from kaname.core.errors import InputError
+
+    pairs = {}
+    for text in texts or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InputError(f"{option} takes NAME=VALUE, found {text!r}")
+        pairs[key] = value
+    return pairs
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
