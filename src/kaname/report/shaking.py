@@ -84,7 +84,11 @@ def shaking_maps(
         else:
             _stations(axis, view, stations, None, None)
         _finish(axis, view, heading, epicentre)
-        figure.colorbar(ScalarMappable(norm, cmap), ax=axis, shrink=0.75, pad=0.02, label=unit)
+        # Plain numbers: powers of ten would be set in mathematical type, which not every machine has.
+        bar = figure.colorbar(
+            ScalarMappable(norm, cmap), ax=axis, shrink=0.75, pad=0.02, label=unit, format="%g"
+        )
+        bar.ax.minorticks_off()
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     return figure
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -104,7 +104,7 @@ class Tails:
         inner = self.p_low + (1 - self.p_low - self.p_high) * (self.body.cdf(x) - a) / (b - a)
         under = self.p_low * genpareto.sf(np.maximum(self.low - x, 0), self.shape[0], scale=self.stretch[0])
         over = self.p_high * genpareto.sf(np.maximum(x - self.high, 0), self.shape[1], scale=self.stretch[1])
-        return np.where(x < self.low, under, np.where(x > self.high, 1 - over, inner))
+        return np.asarray(np.where(x < self.low, under, np.where(x > self.high, 1 - over, inner)))
 
     def quantile(self, probability: ArrayLike) -> Floats:
         """Return the residual below which it lies with a probability."""
@@ -132,6 +132,8 @@ def fit(law: Law, residual: ArrayLike) -> Margin:
     z = np.asarray(residual, float)
     if z.ndim != 1 or len(z) < 2 or not np.isfinite(z).all():
         raise InputError("a law is fitted to two or more finite residuals")
+    if law not in get_args(Law):
+        raise InputError(f"no law {law!r}; known are {', '.join(get_args(Law))}")
     if law == "normal" or len(z) < FEWEST:
         # The scale that holds 90 %: one outlier in a thousand must not widen all the others.
         middle = float(np.median(z)) if len(z) >= FEWEST else 0.0
@@ -140,8 +142,6 @@ def fit(law: Law, residual: ArrayLike) -> Margin:
     body = Student(freedom, scale, shift)
     if law == "student":
         return body
-    if law != "tails":
-        raise InputError(f"no law {law!r}; known are normal, student and tails")
     low, high = np.quantile(z, [(1 - THRESHOLD) / 2, (1 + THRESHOLD) / 2])
     tails = [_pareto(low - z[z < low]), _pareto(z[z > high] - high)]
     return Tails(

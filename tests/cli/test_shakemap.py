@@ -1,0 +1,109 @@
+"""kaname shakemap, end to end on earthquakes of our making."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kaname.cli import main
+from kaname.core.shaking import GROUND_MOTIONS
+from kaname.core.tables import write_table
+from kaname.earth.ruptures import Rupture, distances
+from kaname.modeling.ground_motion.contract import get_model
+
+MODEL = ("--option", "mechanism=unspecified")
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    """Forty stations of one event, all e times stronger than the model says; one duplicate, one rejected."""
+    rng = np.random.default_rng(0)
+    n = 40
+    frame = pd.DataFrame(
+        {
+            "latitude": np.repeat(np.linspace(35, 35.6, 5), 8) + rng.uniform(0, 0.05, n),
+            "longitude": np.tile(np.linspace(139, 139.8, 8), 5) + rng.uniform(0, 0.05, n),
+        }
+    )
+    frame = frame.assign(
+        record_id=[f"r{i}" for i in range(n)],
+        event_id="quake",
+        station=[f"S{i:02d}" for i in range(n)],
+        event_latitude=35.3,
+        event_longitude=139.4,
+        event_depth_km=12.0,
+        magnitude=6.2,
+        vs30_m_s=400.0,
+    )
+    found = distances(Rupture.point(35.3, 139.4, 12.0), frame["latitude"], frame["longitude"])
+    model = get_model("boore_2014", mechanism="unspecified")
+    expected = model.predict(frame.assign(rjb_km=found.rjb_km), "pga").mean
+    frame["pga_cm_s2"] = np.exp(expected + 1.0)
+    frame["pgv_cm_s"] = np.exp(model.predict(frame.assign(rjb_km=found.rjb_km), "pgv").mean + 1.0)
+    twice = frame.iloc[[0]].assign(record_id="again", duplicate_of="r0", pga_cm_s2=1.0)
+    rejected = frame.iloc[[1]].assign(record_id="bad", latitude=35.9, quality="rejected", pga_cm_s2=9e3)
+    path = tmp_path / "ground_motions.parquet"
+    write_table(pd.concat([frame, twice, rejected], ignore_index=True), path, GROUND_MOTIONS)
+    return path
+
+
+def test_maps_and_numbers_of_an_event(
+    records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["shakemap", "quake", "--stations", str(records), "--out", str(out), "--spacing", "0.1", *MODEL]
+    assert main([*words, "--measure", "pga", "--vs30", "400", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["stations"] == 40
+    pga = summary["measures"]["pga"]
+    # All records are 1 above the model: most of it is the event's.
+    assert 0.6 < pga["event_term_ln"] < 1.0
+    assert {"pga_cm_s2.tif", "pga_cm_s2.geojson", "pga_cm_s2.png", "pga_cm_s2_above.png"} <= set(pga["files"])
+    assert (out / "intensity_from_pga.png").stat().st_size > 5000
+    run = json.loads((out / "run.json").read_text())
+    assert run["model"] == {"name": "boore_2014", "options": {"mechanism": "unspecified"}}
+    assert run["inputs"][0]["blake2b"]
+    points = json.loads((out / "pga_cm_s2.geojson").read_text())["features"]
+    assert len(points) == np.prod(run["grid"]["shape"])
+    assert all(p["properties"]["p16"] < p["properties"]["median"] < p["properties"]["p84"] for p in points)
+
+
+def test_the_correlation_can_be_estimated_from_the_event(records: Path, tmp_path: Path) -> None:
+    words = [
+        "shakemap",
+        "quake",
+        "--stations",
+        str(records),
+        "--out",
+        str(tmp_path / "o"),
+        "--spacing",
+        "0.2",
+    ]
+    assert main([*words, *MODEL, "--spatial", "estimated", "--uncertainty", "0.1"]) == 0
+    run = json.loads((tmp_path / "o/run.json").read_text())
+    assert run["result"]["measures"]["pga"]["correlation"].startswith("Exponential")
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["other", "--stations", "{}"], "no event 'other'"),
+        (["quake"], "either --db or --stations"),
+        (["quake", "--stations", "nowhere.parquet"], "does not exist"),
+        (["quake", "--stations", "{}", "--bounds", "1,2,3"], "4 numbers"),
+        (["quake", "--stations", "{}", "--measure", "sa(1)", *MODEL], "no record of sa(1)"),
+        (["quake", "--stations", "{}", "--option", "mechanism"], "NAME=VALUE"),
+        (["quake", "--stations", "{}", "--model", "nobody_1900"], "nobody_1900"),
+        (["quake", "--stations", "{}", "--spatial", "nearest", *MODEL], "nearest"),
+    ],
+)
+def test_wrong_use_is_explained(
+    words: list[str], message: str, records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [w.format(records) if w == "{}" else w for w in words]
+    assert main(["shakemap", *words, "--out", str(tmp_path / "out")]) in (1, 2)
+    assert message in capsys.readouterr().err

@@ -1,0 +1,179 @@
+"""The learned residual field on earthquakes whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kaname.core.errors import InputError
+from kaname.evaluate.splits import blocks, folds
+from kaname.modeling.field.correlation import distances
+from kaname.modeling.field.kernel import Event, Kernel, Part, Solved
+from kaname.modeling.field.moments import fit_moments, variogram
+from kaname.modeling.field.residuals import ResidualField, deduplicated, plus_event_term
+from kaname.modeling.ground_motion.contract import Prediction
+
+
+def _earthquakes(n_event: int = 3, n: int = 130, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """Synthetic residuals at the same stations: event term 0.4, field 0.5 over 40 km, site 0.3, noise 0.2."""
+    rng = np.random.default_rng(seed)
+    lat, lon = rng.uniform(34, 37, n), rng.uniform(134, 138, n)
+    root = np.linalg.cholesky(0.25 * np.exp(-distances(lat, lon, lat, lon) / 40) + 1e-9 * np.eye(n))
+    site = rng.normal(0, 0.3, n)
+    rows, residual = [], []
+    for k in range(n_event):
+        rows.append(
+            pd.DataFrame(
+                {
+                    "event_id": f"e{k}",
+                    "latitude": lat,
+                    "longitude": lon,
+                    "rrup_km": np.hypot(111 * (lat - 35), 91 * (lon - 136)) + 10,
+                    "vs30_m_s": np.exp(rng.normal(6, 0.3, n)),
+                    "magnitude": 6.0 + 0.2 * k,
+                    "event_depth_km": 15.0,
+                }
+            )
+        )
+        residual.append(rng.normal(0, 0.4) + root @ rng.standard_normal(n) + site + rng.normal(0, 0.2, n))
+    return pd.concat(rows, ignore_index=True), np.concatenate(residual)
+
+
+def _prior(n: int) -> Prediction:
+    return Prediction(np.full(n, 4.0), np.full(n, 0.4), np.full(n, 0.6))
+
+
+def _part(prior: Prediction, at: np.ndarray) -> Prediction:
+    return Prediction(prior.mean[at], prior.tau[at], prior.phi[at])
+
+
+@pytest.fixture(scope="module")
+def held_out() -> dict[str, np.ndarray]:
+    table, residual = _earthquakes()
+    prior = _prior(len(table))
+    value = prior.mean + residual
+    block = np.char.add(
+        table["event_id"].to_numpy().astype(str), blocks(table["latitude"], table["longitude"])
+    )
+    test = folds(block, n_fold=4) == 0
+    field = ResidualField(trees=False).fit(table[~test], value[~test], _part(prior, ~test))
+    found = field.predict(table[test], _part(prior, test))
+    return {"residual": residual[test], "z": value[test] - found.mean, "scale": found.scale, "field": field,
+            "found": found, "table": table, "test": test, "value": value}  # type: ignore[dict-item]  # fmt: skip
+
+
+def test_it_finds_more_than_half_of_the_variance_and_states_what_is_left(held_out) -> None:
+    assert np.var(held_out["z"]) < 0.5 * np.var(held_out["residual"])
+    covered = np.abs(held_out["z"]) < 1.645 * held_out["scale"]
+    assert 0.8 < covered.mean() < 0.98
+    q = held_out["found"].quantiles([0.05, 0.5, 0.95])
+    assert (np.diff(q, axis=1) > 0).all()
+    level = float(np.exp(held_out["found"].mean[0]))
+    assert held_out["found"].exceedance(level)[0] == pytest.approx(0.5, abs=0.1)
+
+
+def test_its_covariance_is_one_and_has_the_scales_on_its_diagonal(held_out) -> None:
+    table = held_out["table"][held_out["test"]]
+    own = table[table["event_id"] == "e1"]
+    prior = _prior(len(own))
+    matrix = held_out["field"].covariance(own, prior)
+    assert np.linalg.eigvalsh(matrix).min() > 0
+    np.testing.assert_allclose(np.sqrt(np.diag(matrix)), held_out["field"].predict(own, prior).scale)
+
+
+def test_an_event_without_records_gets_the_model_and_a_wide_scale(held_out) -> None:
+    table = held_out["table"][:20].assign(event_id="new", latitude=lambda t: t["latitude"] + 8)
+    found = held_out["field"].predict(table, _prior(20))
+    np.testing.assert_allclose(found.mean, 4.0)
+    assert found.scale.min() > held_out["scale"].mean()
+
+
+def test_left_out_blocks_equal_solving_without_them() -> None:
+    table, residual = _earthquakes(1, 40)
+    place = table[["latitude", "longitude"]].to_numpy()
+    kernel = Kernel(
+        (Part("event", "place", "constant", 0.4), Part("field", "place", "exponential", 0.5, 40.0))
+    )
+    block = np.arange(40) % 5
+    mean, variance = Solved.of(kernel, "e0", Event({"place": place}, residual)).left_out(block)
+    out = block == 2
+    rest = Solved.of(kernel, "e0", Event({"place": place[~out]}, residual[~out]))
+    expected = rest.predict({"place": place[out]})
+    np.testing.assert_allclose(mean[out], expected[0], atol=1e-10)
+    np.testing.assert_allclose(variance[out], expected[1], atol=1e-10)
+
+
+def test_the_slope_of_the_likelihood_is_that_of_its_differences() -> None:
+    table, _ = _earthquakes(2, 25)
+    features = [
+        {
+            "place": t[["latitude", "longitude"]].to_numpy(),
+            "x": np.log(t["vs30_m_s"].to_numpy()),
+            "c": np.round(t["vs30_m_s"].to_numpy(), -2),
+        }
+        for _, t in table.groupby("event_id")
+    ]
+    parts = (
+        Part("a", "place", "constant", 0.4),
+        Part("b", "place", "exponential", 0.4, 30.0),
+        Part("c", "place", "matern", 0.4, 90.0),
+        Part("d", "x", "gaussian", 0.3, 0.4),
+        Part("e", "c", "equal", 0.2),
+        Part("f", "x", "linear", 0.2),
+    )
+    kernel = Kernel(parts)
+    theta = kernel.theta[:-1]
+    for f in features:
+        apart = kernel.apart(f, f)
+        _, slopes = kernel.matrix(theta, apart, gradient=True)
+        for i, slope in enumerate(slopes):
+            step = np.zeros(len(theta))
+            step[i] = 1e-5
+            up, down = (kernel.matrix(theta + s * step, apart)[0] for s in (1, -1))
+            np.testing.assert_allclose(slope, (up - down) / 2e-5, atol=1e-6)
+
+
+def test_moments_are_found_again() -> None:
+    table, residual = _earthquakes(12, 120, seed=3)
+    found = fit_moments(residual, table["event_id"], table["latitude"], table["longitude"])
+    assert found.tau == pytest.approx(0.4, abs=0.2)
+    assert found.phi == pytest.approx(np.sqrt(0.25 + 0.09 + 0.04), rel=0.12)
+    assert 20 < found.correlation.length_km < 80
+    bins = variogram(residual, table["event_id"], table["latitude"], table["longitude"])
+    assert bins["semivariance"].iloc[-1] > bins["semivariance"].iloc[3]
+    assert bins["semivariance"].iloc[-1] == pytest.approx(found.phi**2, rel=0.25)
+    many = bins[bins["n"] > 100]
+    np.testing.assert_allclose(many["robust"], many["semivariance"], rtol=0.2)
+
+
+def test_duplicates_are_one_place_whatever_they_recorded() -> None:
+    table = pd.DataFrame(
+        {
+            "event_id": ["a", "a", "a", "b"],
+            "latitude": [35.001, 35.0, 36.0, 35.0],
+            "longitude": [135.0, 135.0, 135.0, 135.0],
+            "pga_cm_s2": [100.0, 50.0, 7.0, 3.0],
+        }
+    )
+    assert deduplicated(table)["pga_cm_s2"].tolist() == [50.0, 7.0, 3.0]
+
+
+def test_an_event_term_pulls_as_far_as_its_records_bear() -> None:
+    prior = _prior(50)
+    one = plus_event_term(prior, np.full(50, 1.0), np.arange(50) < 1)
+    many = plus_event_term(prior, np.full(50, 1.0), np.arange(50) < 49)
+    # One record: 0.16 / (0.16 + 0.36) of its residual.
+    assert one.mean[0] == pytest.approx(4 + 0.16 / 0.52)
+    assert many.mean[0] > 4.9 and many.tau[0] < one.tau[0] < 0.4
+
+
+def test_bad_input_is_refused() -> None:
+    table, residual = _earthquakes(1, 30)
+    prior = _prior(30)
+    with pytest.raises(InputError, match="finite"):
+        ResidualField().fit(table, np.full(30, np.nan), prior)
+    with pytest.raises(InputError, match="vs30_m_s"):
+        ResidualField().fit(table.assign(vs30_m_s=np.nan), prior.mean + residual, prior)
+    with pytest.raises(InputError, match="no shape"):
+        Part("a", "place", "spherical", 1.0)  # type: ignore[arg-type]
