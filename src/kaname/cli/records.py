@@ -28,7 +28,7 @@ def build(
         list[Path],
         typer.Argument(
             metavar="INPUT...",
-            help="Files and folders: records, waveforms with StationXML, flatfiles, event.json.",
+            help="Files and folders: records, waveforms with StationXML, flatfiles, event.json, .fsp.",
         ),
     ],
     db: Folder,

@@ -19,13 +19,15 @@ import pandas as pd
 
 import kaname
 from kaname.core import tables
-from kaname.core.errors import InputError, NotFoundError
+from kaname.core.errors import InputError, KanameError, NotFoundError
 from kaname.core.execution import Engine, Task
+from kaname.core.geo import distance_azimuth
 from kaname.core.jobs import JobStore, TaskOutput
 from kaname.core.provenance import digest
 from kaname.core.shaking import GROUND_MOTIONS
 from kaname.core.tables import EVENTS, FAILURES, Column, Schema
 from kaname.earth.ruptures import Rupture, distances
+from kaname.formats.srcmod import FiniteSource, read_srcmod
 from kaname.formats.stations import Stations, read_stations
 from kaname.modeling.strong_motion.duplicates import EVENT_KM, MINUTE_S, link
 from kaname.modeling.strong_motion.flatfiles import read_flatfile
@@ -40,6 +42,8 @@ from kaname.modeling.strong_motion.measuring import FOURIER, RECORD_MEASURES, me
 from kaname.modeling.strong_motion.processing import Processed, Settings, process
 
 JOBS_NAME = "jobs.sqlite"
+RUPTURE_KM, RUPTURE_MAGNITUDE = 100.0, 0.5
+LEAST_SLIP_SHARE = 0.1
 FELT_S = 400.0
 """A record without a stated earthquake is of one that happened no longer before its end than this."""
 
@@ -93,7 +97,8 @@ def build_database(
     Parameters
     ----------
     inputs
-        Files and folders: strong-motion records, waveforms with their StationXML, flatfiles, ``event.json``.
+        Files and folders: strong-motion records, waveforms with their StationXML, flatfiles, ``event.json``,
+        finite sources (``.fsp``).
     folder
         The database; what is in it already stays.
     settings
@@ -133,10 +138,57 @@ def build_database(
     new["licence"] = new["licence"].where(new["licence"] != "", licence)
     merged = {name: _extended(out, name, frame) for name, frame in frames.items()}
     merged["ground_motions"] = link(merged["ground_motions"])
+    for path in found.ruptures:
+        try:
+            merged["ground_motions"] = with_rupture(merged["ground_motions"], read_srcmod(path))
+        except KanameError as error:
+            parts["failures"].append(tables.table([_failed(path, error)], FAILURES))
     merged["events"] = _events(merged["ground_motions"])
+    merged["failures"] = frames["failures"] = _together("failures", parts["failures"])
     for name, frame in merged.items():
         tables.write_table(frame, out / f"{name}.parquet", TABLES[name])
     return Built(out, {name: len(frame) for name, frame in merged.items()}, frames["failures"])
+
+
+def with_rupture(ground_motions: pd.DataFrame, model: FiniteSource) -> pd.DataFrame:
+    """Return ``ground_motions`` with distances from a finite source, for the records of its earthquake.
+
+    The earthquake is the one of its day within `RUPTURE_KM` and `RUPTURE_MAGNITUDE`; what slipped less than
+    `LEAST_SLIP_SHARE` of the most is no part of the rupture. Only distances from a point are replaced:
+    those that a flatfile has measured from a rupture of its own stay.
+
+    Raises
+    ------
+    NotFoundError
+        When no earthquake of the table is the model's.
+    """
+    frame = ground_motions.copy()
+    latitude, longitude, _ = model.hypocentre
+    day = pd.Timestamp(model.day)
+    apart, _ = distance_azimuth(frame["event_latitude"], frame["event_longitude"], latitude, longitude)
+    same = (
+        ((frame["event_time"] - day).abs() <= pd.Timedelta(days=2))
+        & (apart <= RUPTURE_KM)
+        & ((frame["magnitude"] - model.magnitude).abs() <= RUPTURE_MAGNITUDE)
+    )
+    if not same.any():
+        raise NotFoundError(
+            f"no earthquake in the database is that of {model.tag} ({model.event}, {model.day})"
+        )
+    f = model.subfaults
+    rows = same & (frame["source_model"] == "point") & frame["latitude"].notna()
+    rupture = Rupture(model.hypocentre, model.corners(least_slip_share=LEAST_SLIP_SHARE))
+    found = distances(rupture, frame.loc[rows, "latitude"], frame.loc[rows, "longitude"])
+    for name in ("rjb_km", "rrup_km", "rx_km"):
+        frame.loc[rows, name] = np.asarray(getattr(found, name))
+    slipped = f[f["slip_m"] >= LEAST_SLIP_SHARE * f["slip_m"].max()]
+    frame.loc[rows, "ztor_km"] = slipped["depth_km"].min()
+    frame.loc[rows, "strike_deg"] = f["strike_deg"].iloc[0] % 360.0
+    frame.loc[rows, "dip_deg"] = f["dip_deg"].iloc[0]
+    mean_rake = np.angle(np.nansum(f["slip_m"] * np.exp(1j * np.radians(f["rake_deg"]))), deg=True)
+    frame.loc[rows, "rake_deg"] = float(mean_rake)
+    frame.loc[rows, "source_model"] = model.tag or "finite"
+    return tables.validate(frame, GROUND_MOTIONS)
 
 
 def query(folder: str | Path, sql: str) -> pd.DataFrame:
@@ -348,16 +400,12 @@ def event_for(record: Record, events: Sequence[dict[str, Any]]) -> tuple[dict[st
 
 
 def _near(h: Any, event: dict[str, Any]) -> bool:
-    from kaname.core.geo import distance_azimuth
-
     apart, _ = distance_azimuth(h.event_latitude, h.event_longitude, event["latitude"], event["longitude"])
     return float(apart) <= EVENT_KM
 
 
 def _distances(row: dict[str, Any]) -> dict[str, Any]:
     """Distances of a point source: what is nearer of a rupture that is not known stays unknown."""
-    from kaname.core.geo import distance_azimuth
-
     nan = float("nan")
     place = [float(row.get(f"event_{name}", nan)) for name in ("latitude", "longitude", "depth_km")]
     if not np.isfinite([*place, row["latitude"], row["longitude"]]).all():
@@ -372,6 +420,10 @@ def _distances(row: dict[str, Any]) -> dict[str, Any]:
         "rrup_km": float(np.ravel(d.rrup_km)[0]),
         "azimuth_deg": float(azimuth),
     }
+
+
+def _failed(path: Path, error: Exception) -> dict[str, Any]:
+    return {"step": "read", "subject": str(path), "error": type(error).__name__, "message": str(error)}
 
 
 def _unknown(path: Path) -> dict[str, Any]:

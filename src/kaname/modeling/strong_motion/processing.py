@@ -33,6 +33,7 @@ USABLE_SHARE = 0.8
 _SNR_FREQUENCIES = 121
 _SNR_BANDWIDTH = 20.0
 _STEP = 2.0**0.5
+_LEVEL_S = 0.2
 
 
 class Settings(BaseModel):
@@ -158,7 +159,25 @@ def _defects(data: Floats, block: Waveform, s: Settings) -> list[str]:
         channel = identifier.rsplit(".", 1)[1]
         if np.ptp(samples) == 0:
             reasons.append(f"{channel} is dead: all samples are equal")
+        elif _leaps(samples, block.sampling_rate):
+            reasons.append(f"{channel} leaps from one level to another, as in a calibration")
     return reasons
+
+
+def _leaps(samples: Floats, rate: float) -> bool:
+    """Tell whether the largest step of all leads from one level to another that is held.
+
+    Ground shakes on after its largest step; electronics do not.
+    """
+    n = max(4, int(_LEVEL_S * rate))
+    steps = np.abs(np.diff(samples))
+    at = int(np.argmax(steps))
+    before, after = samples[max(0, at - n) : at], samples[at + 2 : at + 2 + n]
+    if min(len(before), len(after)) < n:
+        return False
+    leap = abs(float(np.median(after) - np.median(before)))
+    held = max(float(np.std(before)), float(np.std(after)))
+    return leap > 0.5 * steps[at] and leap > 0.3 * float(np.ptp(samples)) and held < 0.15 * leap
 
 
 def _unprocessed(block: Waveform, data: Floats, reasons: list[str]) -> Processed:
