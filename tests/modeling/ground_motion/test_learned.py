@@ -15,7 +15,7 @@ from kaname.core.shaking import column_of
 from kaname.evaluate.scores import score_normal, summary
 from kaname.modeling.ground_motion import get_model
 from kaname.modeling.ground_motion.boosted import Boosted
-from kaname.modeling.ground_motion.comparison import compare, held_out_folds
+from kaname.modeling.ground_motion.comparison import HoldOut, compare, held_out_folds
 from kaname.modeling.ground_motion.forest import Forest
 from kaname.modeling.ground_motion.learned import boosting
 from kaname.modeling.ground_motion.saved import load_model, read_header, save_model
@@ -225,8 +225,9 @@ def test_held_out_events_stay_whole_and_rows_leak() -> None:
     given = get_model("boore_2014", mechanism="unspecified").predict(table, "pga")
     np.testing.assert_allclose(own["residual"], np.log(table[column_of("pga")]) - given.mean)
     event = table["event_id"]
-    for by in ("event", "time"):
-        fold = held_out_folds(table, by, n_fold=3)  # type: ignore[arg-type]
+    both: tuple[HoldOut, ...] = ("event", "time")
+    for by in both:
+        fold = held_out_folds(table, by, n_fold=3)
         assert pd.Series(fold).groupby(event.to_numpy()).nunique().eq(1).all()
     assert pd.Series(held_out_folds(table, "row")).groupby(event.to_numpy()).nunique().gt(1).all()
     with pytest.raises(InputError):
