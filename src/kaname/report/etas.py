@@ -67,7 +67,7 @@ def background(
     title
         What is shown.
     """
-    figure = style.new_figure(style.HALF_WIDTH_IN, 5.0)
+    figure = style.new_figure(1.2 * style.HALF_WIDTH_IN, 5.0)
     axes = figure.subplots()
     shown = np.log10(np.maximum(density, 1e-12))
     mesh = axes.pcolormesh(
@@ -81,6 +81,6 @@ def background(
     axes.set_xlabel("longitude [degree]")
     axes.set_ylabel("latitude [degree]")
     axes.set_title(title)
-    axes.legend(loc="upper right", markerscale=6)
+    axes.legend(loc="lower left", markerscale=6, frameon=True, framealpha=0.9, facecolor="white")
     figure.colorbar(mesh, ax=axes, label="density, log10 [1/km²]", shrink=0.8)
     return figure
