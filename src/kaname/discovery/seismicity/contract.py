@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kaname.core.errors import InputError, NotFoundError
 from kaname.discovery.seismicity.region import Region
@@ -100,6 +101,41 @@ class Score:
     n: int
     expected: float
 
+    @classmethod
+    def of(cls, rate: NDArray[np.float64], rate_time: NDArray[np.float64], expected: float) -> Score:
+        """Return the score of targets with these rates [1/day/km2] and [1/day over the region]."""
+        n = len(rate)
+        temporal = float(np.log(rate_time).mean() - expected / n)
+        spatial = float(np.log(rate / rate_time).mean())
+        return cls(temporal + spatial, temporal, spatial, n, expected)
+
+
+def rates_table(
+    sources: pd.DataFrame,
+    rate: NDArray[np.float64],
+    rate_time: NDArray[np.float64],
+    cumulative: NDArray[np.float64],
+    total: float,
+) -> pd.DataFrame:
+    """Return what `SeismicityModel.log_rates` promises.
+
+    Parameters
+    ----------
+    sources
+        Of `Target.sources`.
+    rate, rate_time
+        At each target [1/day/km2], and over the region [1/day].
+    cumulative, total
+        Expected number from the start to each target, and in the whole period.
+    """
+    chosen = sources.loc[sources["target"], ["time", "longitude", "latitude", "magnitude"]]
+    steps = np.diff(np.append(cumulative, total), prepend=0.0)
+    # What is expected after the last target belongs to the last.
+    steps[-2] += steps[-1]
+    return chosen.reset_index(drop=True).assign(
+        log_rate=np.log(rate), log_rate_time=np.log(rate_time), expected=steps[:-1]
+    )
+
 
 @runtime_checkable
 class SeismicityModel(Protocol):
@@ -116,7 +152,12 @@ class SeismicityModel(Protocol):
         ...
 
     def log_rates(self, catalogue: pd.DataFrame, target: Target) -> pd.DataFrame:
-        """Return for each target ``log_rate`` [1/day/km2], ``log_rate_time`` [1/day] and ``expected``."""
+        """Return for each target ``log_rate`` [1/day/km2], ``log_rate_time`` [1/day] and ``expected``.
+
+        ``expected`` is the number expected since the target before (since the start for the first; what is
+        left after the last belongs to it), so that ``log_rate - expected`` is the target's share of the
+        log-likelihood: its mean is the joint score.
+        """
         ...
 
     def simulate(self, history: pd.DataFrame, target: Target, *, n: int, seed: int) -> pd.DataFrame:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
 from kaname.discovery.seismicity.background import Background, KernelDensity, Uniform
-from kaname.discovery.seismicity.contract import Score, Target, seismicity_model
+from kaname.discovery.seismicity.contract import Score, Target, rates_table, seismicity_model
 from kaname.discovery.seismicity.etas.fitting import Maximum, maximise, start
 from kaname.discovery.seismicity.etas.likelihood import Likelihood
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
+from kaname.discovery.seismicity.etas.residuals import transformed_times
 from kaname.discovery.seismicity.etas.simulation import GutenbergRichter, simulate
 
 BackgroundKind = Literal["uniform", "kernel"]
@@ -168,12 +169,23 @@ class Etas:
     def score(self, catalogue: pd.DataFrame, target: Target) -> Score:
         """See `SeismicityModel`; the fit must not have seen the target period."""
         likelihood = self.likelihood(catalogue, target)
-        rate, in_time = likelihood.rates(self.parameters_), likelihood.rates_in_time(self.parameters_)
-        expected = likelihood.expected(self.parameters_)
-        n = len(rate)
-        temporal = float(np.log(in_time).mean() - expected / n)
-        spatial = float(np.log(rate / in_time).mean())
-        return Score(temporal + spatial, temporal, spatial, n, expected)
+        return Score.of(
+            likelihood.rates(self.parameters_),
+            likelihood.rates_in_time(self.parameters_),
+            likelihood.expected(self.parameters_),
+        )
+
+    def log_rates(self, catalogue: pd.DataFrame, target: Target) -> pd.DataFrame:
+        """See `SeismicityModel`."""
+        likelihood = self.likelihood(catalogue, target)
+        moments = transformed_times(likelihood, self.parameters_)
+        return rates_table(
+            target.sources(catalogue),
+            likelihood.rates(self.parameters_),
+            likelihood.rates_in_time(self.parameters_),
+            moments.value,
+            moments.total,
+        )
 
     def simulate(self, history: pd.DataFrame, target: Target, *, n: int, seed: int) -> pd.DataFrame:
         """See `SeismicityModel` and `kaname.discovery.seismicity.etas.simulation.simulate`."""
