@@ -1,0 +1,480 @@
+"""Closed forms of the displacement and strain of one polygonal dislocation at one point, compiled.
+
+The full space is Burgers' line integral with the solid angle of Van Oosterom and Strackee (1983). The half
+space adds the mirror image and a third part without shear traction at the surface, one harmonic function
+(Boussinesq's problem): ``docs/coulomb.md`` derives it. All is a sum over edges of integrals that are singular
+on the edges alone, so there are no artefacts in line with an edge and no configurations to choose among.
+
+Symbols: ``R`` from the point to the source, ``t`` along the edge, ``q = t x b``, ``w`` the integral of 1/R along
+the edge, ``kappa = 1 / (2 (1 - nu))``. ``G0`` and ``G1`` are the integrals of ``log(R + d)`` and of
+``d log(R + d) - R`` along the edge, ``d`` the height of the (mirrored) point above the source.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+VERTICAL = 1e-5
+"""Edges whose sine of the angle with the vertical is smaller are taken as vertical where it must be one or other."""
+NEAR = 1e-20
+"""Points this near to an edge (half the square of the angle it lacks to 180 degrees) count as on it."""
+
+FOUR_PI = 4 * math.pi
+
+FAST = {"contract", "arcp"}
+"""Fused products and reciprocals; NaN, infinities and the order of sums stay as written."""
+
+
+def prepare(vertices: NDArray[np.float64], burgers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what of each edge does not depend on the point, ``(m, k, 13)``; edges are turned to run upwards.
+
+    In order: index of the lower and of the upper end, length, direction (3), cosine and sine of its horizontal
+    direction, sine of its angle with the vertical (0: vertical), Burgers vector in the frame of the edge (3),
+    sign of the turn (also of that Burgers vector).
+    """
+    m, k = vertices.shape[:2]
+    first = np.broadcast_to(np.arange(k), (m, k))
+    second = (first + 1) % k
+    down = np.take_along_axis(vertices[..., 2], second, 1) < vertices[..., 2]
+    lower, upper, sign = (
+        np.where(down, second, first),
+        np.where(down, first, second),
+        np.where(down, -1.0, 1.0),
+    )
+    along = np.take_along_axis(vertices, upper[..., None], 1) - np.take_along_axis(
+        vertices, lower[..., None], 1
+    )
+    length = np.linalg.norm(along, axis=2)
+    flat = np.hypot(along[..., 0], along[..., 1])
+    steep = flat < VERTICAL * length
+    some = np.where(steep, 1.0, flat)
+    cosine, sine = np.where(steep, 1.0, along[..., 0] / some), np.where(steep, 0.0, along[..., 1] / some)
+    b = sign[..., None] * burgers[:, None, :]
+    columns = (
+        (lower, upper, length, *np.moveaxis(along / length[..., None], 2, 0), cosine, sine)
+        + (np.where(steep, 0.0, flat / length),)
+        + (cosine * b[..., 0] + sine * b[..., 1], cosine * b[..., 1] - sine * b[..., 0], b[..., 2], sign)
+    )
+    return np.ascontiguousarray(np.stack(np.broadcast_arrays(*columns), axis=2), dtype=float)
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _along(ra, rb, sa, sb, p2, length):
+    """Return the integrals along an edge of 1/R^3, s/R^3, 1/R^5, s/R^5, and what is singular on the edge alone."""
+    total, product = ra + rb, ra * rb
+    dot = p2 + sa * sb
+    # The product of the distances and their dot product cancel beside the edge; there the cross product tells.
+    d = product + dot if dot > 0 else p2 * length * length / (product - dot)
+    i3 = length * total / (product * d)
+    i5 = i3 / (3 * product) * ((ra * ra + rb * rb - product) / product + total * total / d)
+    return i3, 1 / ra - 1 / rb, i5, (1 / (ra * ra * ra) - 1 / (rb * rb * rb)) / 3, d
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _seventh(ra, rb, d, i3, i5):
+    """Return the integrals along an edge of 1/R^7 and s/R^7, by differentiating those of 1/R^5."""
+    product, total = ra * rb, ra + rb
+    squares = (ra * ra + rb * rb) / product
+    ratio = total * total / d
+    slope = squares * squares - 2 - 0.5 * squares + ratio * (0.5 * squares + 0.5 * ratio - 1)
+    i7 = i5 * (squares - 1 + ratio) / (5 * product) + 2 / 15 * i3 * slope / (product * product)
+    return i7, (1 / (ra * ra * ra * ra * ra) - 1 / (rb * rb * rb * rb * rb)) / 5
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _atanh(x):
+    """Return the inverse hyperbolic tangent; far sources have small arguments, for which a series is quick."""
+    if abs(x) > 0.1:
+        return 0.5 * math.log((1 + x) / (1 - x))
+    y = x * x
+    series = 1 / 9 + y * (1 / 11 + y * (1 / 13 + y * (1 / 15)))
+    return x * (1 + y * (1 / 3 + y * (1 / 5 + y * (1 / 7 + y * series))))
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _atan2(y, x):
+    """Return ``atan2``, by a series where the angle is small."""
+    if abs(y) > 0.1 * x:
+        return math.atan2(y, x)
+    z = y / x
+    s = -z * z
+    series = 1 / 9 + s * (1 / 11 + s * (1 / 13 + s * (1 / 15)))
+    return z * (1 + s * (1 / 3 + s * (1 / 5 + s * (1 / 7 + s * series))))
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _log_ratio(ra, rb, d, length):
+    """Return the integral of 1/R along the edge."""
+    total = ra + rb
+    if length > 0.1 * total:
+        return math.log1p(length * (total + length) / d)
+    return 2 * _atanh(length / total)
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _solid_angle(ax, ay, az, bx, by, bz, cx, cy, cz):
+    """Return the solid angle of a triangle [steradian], positive where its normal points away."""
+    ra = math.sqrt(ax * ax + ay * ay + az * az)
+    rb = math.sqrt(bx * bx + by * by + bz * bz)
+    rc = math.sqrt(cx * cx + cy * cy + cz * cz)
+    # Sides instead of vertices: near the plane the difference is taken before the product.
+    ux, uy, uz = bx - ax, by - ay, bz - az
+    vx, vy, vz = cx - ax, cy - ay, cz - az
+    volume = ax * (uy * vz - uz * vy) + ay * (uz * vx - ux * vz) + az * (ux * vy - uy * vx)
+    ab, bc, ca = ax * bx + ay * by + az * bz, bx * cx + by * cy + bz * cz, cx * ax + cy * ay + cz * az
+    # Adding zero makes minus zero plus zero: a point on the triangle belongs to the side the normal leaves.
+    return 2 * _atan2(volume + 0.0, ra * rb * rc + ab * rc + bc * ra + ca * rb)
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _angle_of(x, y, z, vertices):
+    angle = 0.0
+    ax, ay, az = vertices[0, 0] - x, vertices[0, 1] - y, vertices[0, 2] - z
+    for j in range(1, vertices.shape[0] - 1):
+        angle += _solid_angle(
+            ax,
+            ay,
+            az,
+            vertices[j, 0] - x,
+            vertices[j, 1] - y,
+            vertices[j, 2] - z,
+            vertices[j + 1, 0] - x,
+            vertices[j + 1, 1] - y,
+            vertices[j + 1, 2] - z,
+        )
+    return angle
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _direct_displacement(x, y, z, vertices, edges, burgers, kappa):
+    """Return 4 pi u in a full space, and how near to singular: the least of d / (ra rb)."""
+    angle = _angle_of(x, y, z, vertices)
+    ux, uy, uz = -burgers[0] * angle, -burgers[1] * angle, -burgers[2] * angle
+    near = 2.0
+    for j in range(edges.shape[0]):
+        e = edges[j]
+        first, second = int(e[0]), int(e[1])
+        length, tx, ty, tz = e[2], e[3], e[4], e[5]
+        bx, by, bz = e[12] * burgers[0], e[12] * burgers[1], e[12] * burgers[2]
+        ax, ay, az = vertices[first, 0] - x, vertices[first, 1] - y, vertices[first, 2] - z
+        cx, cy, cz = vertices[second, 0] - x, vertices[second, 1] - y, vertices[second, 2] - z
+        ra = math.sqrt(ax * ax + ay * ay + az * az)
+        rb = math.sqrt(cx * cx + cy * cy + cz * cz)
+        sa = ax * tx + ay * ty + az * tz
+        px, py, pz = ax - sa * tx, ay - sa * ty, az - sa * tz
+        i3, j3, _, _, d = _along(ra, rb, sa, sa + length, px * px + py * py + pz * pz, length)
+        near = min(near, d / (ra * rb))
+        qx, qy, qz = ty * bz - tz * by, tz * bx - tx * bz, tx * by - ty * bx
+        w = (1 - kappa) * _log_ratio(ra, rb, d, length)
+        rq = kappa * (ax * qx + ay * qy + az * qz)
+        ux -= w * qx + rq * (px * i3 + tx * j3)
+        uy -= w * qy + rq * (py * i3 + ty * j3)
+        uz -= w * qz + rq * (pz * i3 + tz * j3)
+    return ux, uy, uz, near
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _direct_strain(x, y, z, vertices, edges, burgers, kappa):
+    """Return 4 pi times the strain (xx, xy, xz, yy, yz, zz) in a full space, and how near to singular."""
+    xx = xy = xz = yy = yz = zz = 0.0
+    ox = oy = oz = 0.0
+    near = 2.0
+    half = 0.5 - kappa
+    for j in range(edges.shape[0]):
+        e = edges[j]
+        first, second = int(e[0]), int(e[1])
+        length, tx, ty, tz = e[2], e[3], e[4], e[5]
+        bx, by, bz = e[12] * burgers[0], e[12] * burgers[1], e[12] * burgers[2]
+        ax, ay, az = vertices[first, 0] - x, vertices[first, 1] - y, vertices[first, 2] - z
+        cx, cy, cz = vertices[second, 0] - x, vertices[second, 1] - y, vertices[second, 2] - z
+        ra = math.sqrt(ax * ax + ay * ay + az * az)
+        rb = math.sqrt(cx * cx + cy * cy + cz * cz)
+        sa = ax * tx + ay * ty + az * tz
+        px, py, pz = ax - sa * tx, ay - sa * ty, az - sa * tz
+        p2 = px * px + py * py + pz * pz
+        i3, j3, i5, j5, d = _along(ra, rb, sa, sa + length, p2, length)
+        near = min(near, d / (ra * rb))
+        k5 = i3 - p2 * i5
+        qx, qy, qz = ty * bz - tz * by, tz * bx - tx * bz, tx * by - ty * bx
+        wx, wy, wz = px * i3 + tx * j3, py * i3 + ty * j3, pz * i3 + tz * j3
+        # The solid angle's gradient, by the law of Biot and Savart.
+        ox += e[12] * (wy * tz - wz * ty)
+        oy += e[12] * (wz * tx - wx * tz)
+        oz += e[12] * (wx * ty - wy * tx)
+        rq = kappa * (ax * qx + ay * qy + az * qz)
+        a, b, c = 3 * rq * i5, 3 * rq * j5, 3 * rq * k5
+        g = rq * i3
+        xx -= 2 * half * qx * wx + px * (a * px + 2 * b * tx) + c * tx * tx - g
+        yy -= 2 * half * qy * wy + py * (a * py + 2 * b * ty) + c * ty * ty - g
+        zz -= 2 * half * qz * wz + pz * (a * pz + 2 * b * tz) + c * tz * tz - g
+        xy -= half * (qx * wy + qy * wx) + a * px * py + b * (px * ty + py * tx) + c * tx * ty
+        xz -= half * (qx * wz + qz * wx) + a * px * pz + b * (px * tz + pz * tx) + c * tx * tz
+        yz -= half * (qy * wz + qz * wy) + a * py * pz + b * (py * tz + pz * ty) + c * ty * tz
+    bx, by, bz = burgers[0], burgers[1], burgers[2]
+    return (
+        xx - bx * ox,
+        xy - 0.5 * (bx * oy + by * ox),
+        xz - 0.5 * (bx * oz + bz * ox),
+        yy - by * oy,
+        yz - 0.5 * (by * oz + bz * oy),
+        zz - bz * oz,
+        near,
+    )
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _ends(x, y, up, vertices, e):
+    """Return both ends of an edge from the mirrored point, in the frame of the edge, and the edge's direction."""
+    first, second = int(e[0]), int(e[1])
+    cosine, sine = e[6], e[7]
+    ax, ay = vertices[first, 0] - x, vertices[first, 1] - y
+    bx, by = vertices[second, 0] - x, vertices[second, 1] - y
+    a1, a2, a3 = cosine * ax + sine * ay, cosine * ay - sine * ax, vertices[first, 2] - up
+    c1, c2, c3 = cosine * bx + sine * by, cosine * by - sine * bx, vertices[second, 2] - up
+    steep = e[8] == 0.0
+    t1, t2 = (e[3], e[4]) if steep else (e[8], 0.0)
+    return a1, a2, a3, c1, c2, c3, t1, t2, e[5]
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _surface_displacement(x, y, up, vertices, edges, burgers, kappa):
+    """Return 4 pi times what the surface adds: image and third part; the mirrored point is ``up`` above it."""
+    direct = 2 * (1 / kappa - 1)  # 4 (1 - nu) - 2 = 2 (1 - 2 nu)
+    rise = 2 / kappa  # 4 (1 - nu)
+    angle = _angle_of(x, y, up, vertices)
+    ux, uy, uz = -burgers[0] * angle, -burgers[1] * angle, burgers[2] * angle
+    for j in range(edges.shape[0]):
+        e = edges[j]
+        a1, a2, a3, c1, c2, c3, t1, t2, t3 = _ends(x, y, up, vertices, e)
+        length, s, b1, b2, b3 = e[2], e[8], e[9], e[10], e[11]
+        ra = math.sqrt(a1 * a1 + a2 * a2 + a3 * a3)
+        rb = math.sqrt(c1 * c1 + c2 * c2 + c3 * c3)
+        sa = a1 * t1 + a2 * t2 + a3 * t3
+        sb = sa + length
+        p1, p2, p3 = a1 - sa * t1, a2 - sa * t2, a3 - sa * t3
+        square = p1 * p1 + p2 * p2 + p3 * p3
+        i3, j3, i5, j5, d = _along(ra, rb, sa, sb, square, length)
+        k5 = i3 - square * i5
+        w = _log_ratio(ra, rb, d, length)
+        w1, w2, w3 = p1 * i3 + t1 * j3, p2 * i3 + t2 * j3, p3 * i3 + t3 * j3
+        w13 = 3 * (p1 * p3 * i5 + (p1 * t3 + p3 * t1) * j5 + t1 * t3 * k5)
+        w23 = 3 * (p2 * p3 * i5 + (p2 * t3 + p3 * t2) * j5 + t2 * t3 * k5)
+        w33 = 3 * (p3 * p3 * i5 + 2 * p3 * t3 * j5 + t3 * t3 * k5) - i3
+        fa, fb = ra - a3, rb - c3
+        ma, mb = 1 / (ra * fa), 1 / (rb * fb)
+        if s == 0.0:
+            # A vertical edge: the integrals are differences of their antiderivatives along the depth.
+            m = 1 / fb - 1 / fa
+            n = mb / fb - ma / fa
+            v = 0.5 / (fa * fa) - 0.5 / (fb * fb)
+            f = 0.5 * (math.log(fb / fa) - c3 / fb + a3 / fa)
+            g1, g2 = -a1 * m, -a2 * m
+            g11, g12, g22 = m - a1 * a1 * n, -a1 * a2 * n, m - a2 * a2 * n
+            h11, h12, h22 = f - a1 * a1 * v, -a1 * a2 * v, f - a2 * a2 * v
+        else:
+            tangent = s / (1 + t3)
+            offset = t3 * a1 - s * a3
+            ta = ra + sa if sa > 0 else square / (ra - sa)
+            tb = rb + sb if sb > 0 else square / (rb - sb)
+            rise_of = a2 * tangent * length * (ta + tb) / (ra + rb)
+            g2 = -2 * _atan2(rise_of, a2 * a2 + (tangent * ta + offset) * (tangent * tb + offset)) / s
+            g1 = -(2 * _atanh(length * ((sa + sb) / (ra + rb) - t3) / (fa + fb)) + t3 * w) / s
+            g11 = (c1 * mb - a1 * ma - t3 * w1) / s
+            g12 = (a2 * (mb - ma) - t3 * w2) / s
+            g22 = -g11 - w3
+            h11 = -(c1 / fb - a1 / fa + t3 * g1) / s
+            h12 = -(a2 * (1 / fb - 1 / fa) + t3 * g2) / s
+            h22 = -w - h11
+        q1, q2, q3 = t2 * b3 - t3 * b2, t3 * b1 - t1 * b3, t1 * b2 - t2 * b1
+        rq = a1 * q1 + a2 * q2 + a3 * q3
+        k, k_up = kappa, kappa * up
+        # Derivatives of 2 pi psi: along 1, 2, 3, then 13, 23, 33.
+        f1 = t3 * (b1 * h12 - b2 * h11) + k * (q1 * w - rq * w1) - k_up * (q1 * g11 + q2 * g12 + q3 * w1)
+        f2 = t3 * (b1 * h22 - b2 * h12) + k * (q2 * w - rq * w2) - k_up * (q1 * g12 + q2 * g22 + q3 * w2)
+        qg, qw = q1 * g1 + q2 * g2 + q3 * w, q1 * w1 + q2 * w2 + q3 * w3
+        f3 = t3 * (b1 * g2 - b2 * g1) + k * (q3 * w - rq * w3 - qg) - k_up * qw
+        w11 = 3 * (p1 * p1 * i5 + 2 * p1 * t1 * j5 + t1 * t1 * k5) - i3
+        w12 = 3 * (p1 * p2 * i5 + (p1 * t2 + p2 * t1) * j5 + t1 * t2 * k5)
+        w22 = -w11 - w33
+        f13 = (
+            t3 * (b1 * g12 - b2 * g11)
+            + k * (q1 * w3 + q3 * w1 - rq * w13 - (q1 * g11 + q2 * g12 + q3 * w1))
+            - k_up * (q1 * w11 + q2 * w12 + q3 * w13)
+        )
+        f23 = (
+            t3 * (b1 * g22 - b2 * g12)
+            + k * (q2 * w3 + q3 * w2 - rq * w23 - (q1 * g12 + q2 * g22 + q3 * w2))
+            - k_up * (q1 * w12 + q2 * w22 + q3 * w23)
+        )
+        f33 = (
+            t3 * (b1 * w2 - b2 * w1)
+            + k * (2 * q3 * w3 - rq * w33 - 2 * qw)
+            - k_up * (q1 * w13 + q2 * w23 + q3 * w33)
+        )
+        i = (1 - k) * w
+        u1 = direct * f1 + 2 * up * f13 - i * q1 - k * rq * w1
+        u2 = direct * f2 + 2 * up * f23 - i * q2 - k * rq * w2
+        ux += e[6] * u1 - e[7] * u2
+        uy += e[7] * u1 + e[6] * u2
+        uz += rise * f3 - 2 * up * f33 + i * q3 + k * rq * w3
+    return ux, uy, uz
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _surface_strain(x, y, up, vertices, edges, kappa):
+    """Return 4 pi times the strain (xx, xy, xz, yy, yz, zz) that the surface adds: image and third part."""
+    h = 0.5 - kappa
+    direct = 2 * (1 / kappa - 1)
+    xx = xy = xz = yy = yz = zz = 0.0
+    for j in range(edges.shape[0]):
+        e = edges[j]
+        a1, a2, a3, c1, c2, c3, t1, t2, t3 = _ends(x, y, up, vertices, e)
+        length, s, b1, b2, b3 = e[2], e[8], e[9], e[10], e[11]
+        ra = math.sqrt(a1 * a1 + a2 * a2 + a3 * a3)
+        rb = math.sqrt(c1 * c1 + c2 * c2 + c3 * c3)
+        sa = a1 * t1 + a2 * t2 + a3 * t3
+        sb = sa + length
+        p1, p2, p3 = a1 - sa * t1, a2 - sa * t2, a3 - sa * t3
+        square = p1 * p1 + p2 * p2 + p3 * p3
+        i3, j3, i5, j5, d = _along(ra, rb, sa, sb, square, length)
+        i7, j7 = _seventh(ra, rb, d, i3, i5)
+        k5 = i3 - square * i5
+        k7, m7 = i5 - square * i7, j5 - square * j7
+        w1, w2, w3 = p1 * i3 + t1 * j3, p2 * i3 + t2 * j3, p3 * i3 + t3 * j3
+        w11 = 3 * (p1 * p1 * i5 + 2 * p1 * t1 * j5 + t1 * t1 * k5) - i3
+        w12 = 3 * (p1 * p2 * i5 + (p1 * t2 + p2 * t1) * j5 + t1 * t2 * k5)
+        w13 = 3 * (p1 * p3 * i5 + (p1 * t3 + p3 * t1) * j5 + t1 * t3 * k5)
+        w23 = 3 * (p2 * p3 * i5 + (p2 * t3 + p3 * t2) * j5 + t2 * t3 * k5)
+        w33 = 3 * (p3 * p3 * i5 + 2 * p3 * t3 * j5 + t3 * t3 * k5) - i3
+        w22 = -w11 - w33
+        fa, fb = ra - a3, rb - c3
+        ma, mb = 1 / (ra * fa), 1 / (rb * fb)
+        va, vb = ma / fa, mb / fb
+        if s == 0.0:
+            n, n3 = vb - va, vb * (1 / rb + 2 / fb) / rb - va * (1 / ra + 2 / fa) / ra
+            v = 0.5 / (fa * fa) - 0.5 / (fb * fb)
+            v3 = 1 / (rb * fb * fb * fb) - 1 / (ra * fa * fa * fa)
+            m = 1 / fb - 1 / fa
+            g11, g12, g22 = m - a1 * a1 * n, -a1 * a2 * n, m - a2 * a2 * n
+            g111, g222 = a1 * (3 * n - a1 * a1 * n3), a2 * (3 * n - a2 * a2 * n3)
+            g112, g122 = a2 * (n - a1 * a1 * n3), a1 * (n - a2 * a2 * n3)
+            h111, h222 = a1 * (3 * v + a1 * a1 * v3), a2 * (3 * v + a2 * a2 * v3)
+            h112, h122 = a2 * (v + a1 * a1 * v3), a1 * (v + a2 * a2 * v3)
+        else:
+            la, lb = ma * (1 / ra + 1 / fa) / ra, mb * (1 / rb + 1 / fb) / rb
+            g11 = (c1 * mb - a1 * ma - t3 * w1) / s
+            g12 = (a2 * (mb - ma) - t3 * w2) / s
+            g22 = -g11 - w3
+            g111 = -(mb - ma - c1 * c1 * lb + a1 * a1 * la + t3 * w11) / s
+            g112 = (a2 * (c1 * lb - a1 * la) - t3 * w12) / s
+            g122, g222 = -g111 - w13, -g112 - w23
+            h111 = (1 / fb - 1 / fa - c1 * c1 * vb + a1 * a1 * va - t3 * g11) / s
+            h112 = -(a2 * (c1 * vb - a1 * va) + t3 * g12) / s
+            h122, h222 = -h111 - w1, -h112 - w2
+        q1, q2, q3 = t2 * b3 - t3 * b2, t3 * b1 - t1 * b3, t1 * b2 - t2 * b1
+        rq = a1 * q1 + a2 * q2 + a3 * q3
+        k, k_up = kappa, kappa * up
+        # q . grad G0 and q . grad w, differentiated.
+        qg11 = q1 * g111 + q2 * g112 + q3 * w11
+        qg12 = q1 * g112 + q2 * g122 + q3 * w12
+        qg22 = q1 * g122 + q2 * g222 + q3 * w22
+        qw1 = q1 * w11 + q2 * w12 + q3 * w13
+        qw2 = q1 * w12 + q2 * w22 + q3 * w23
+        # Third derivatives of w along a = (R . q) e3 + up q.
+        o1, o2, o3 = up * q1, up * q2, up * q3 + rq
+        op, ot = o1 * p1 + o2 * p2 + o3 * p3, o1 * t1 + o2 * t2 + o3 * t3
+        y0, y1 = 15 * (op * i7 + ot * j7), 15 * (op * j7 + ot * k7)
+        y2, y3 = 15 * (op * k7 + ot * m7), 3 * (op * i5 + ot * j5)
+        z1, z2, z3 = 3 * (p1 * i5 + t1 * j5), 3 * (p2 * i5 + t2 * j5), 3 * (p3 * i5 + t3 * j5)
+        r11 = p1 * p1 * y0 + 2 * p1 * t1 * y1 + t1 * t1 * y2 - y3 - 2 * o1 * z1
+        r22 = p2 * p2 * y0 + 2 * p2 * t2 * y1 + t2 * t2 * y2 - y3 - 2 * o2 * z2
+        r12 = p1 * p2 * y0 + (p1 * t2 + p2 * t1) * y1 + t1 * t2 * y2 - o1 * z2 - o2 * z1
+        r13 = p1 * p3 * y0 + (p1 * t3 + p3 * t1) * y1 + t1 * t3 * y2 - o1 * z3 - o3 * z1
+        r23 = p2 * p3 * y0 + (p2 * t3 + p3 * t2) * y1 + t2 * t3 * y2 - o2 * z3 - o3 * z2
+        # Second derivatives of 2 pi psi, and of its derivative upwards.
+        f11 = t3 * (b1 * h112 - b2 * h111) + k * (2 * q1 * w1 - rq * w11) - k_up * qg11
+        f12 = t3 * (b1 * h122 - b2 * h112) + k * (q1 * w2 + q2 * w1 - rq * w12) - k_up * qg12
+        f22 = t3 * (b1 * h222 - b2 * h122) + k * (2 * q2 * w2 - rq * w22) - k_up * qg22
+        x11 = t3 * (b1 * g112 - b2 * g111) + k * (2 * q1 * w13 + q3 * w11 - qg11 - r11)
+        x12 = t3 * (b1 * g122 - b2 * g112) + k * (q1 * w23 + q2 * w13 + q3 * w12 - qg12 - r12)
+        x22 = t3 * (b1 * g222 - b2 * g122) + k * (2 * q2 * w23 + q3 * w22 - qg22 - r22)
+        x13 = t3 * (b1 * w12 - b2 * w11) + k * (2 * q3 * w13 + q1 * w33 - 2 * qw1 - r13)
+        x23 = t3 * (b1 * w22 - b2 * w12) + k * (2 * q3 * w23 + q2 * w33 - 2 * qw2 - r23)
+        # The image is the field of a full space at the mirrored point, mirrored.
+        l1, l2, l3 = w2 * t3 - w3 * t2, w3 * t1 - w1 * t3, w1 * t2 - w2 * t1
+        d11 = -b1 * l1 - 2 * h * q1 * w1 - k * rq * w11
+        d22 = -b2 * l2 - 2 * h * q2 * w2 - k * rq * w22
+        d33 = -b3 * l3 - 2 * h * q3 * w3 - k * rq * w33
+        d12 = -0.5 * (b1 * l2 + b2 * l1) - h * (q1 * w2 + q2 * w1) - k * rq * w12
+        d13 = -0.5 * (b1 * l3 + b3 * l1) - h * (q1 * w3 + q3 * w1) - k * rq * w13
+        d23 = -0.5 * (b2 * l3 + b3 * l2) - h * (q2 * w3 + q3 * w2) - k * rq * w23
+        e11 = direct * f11 + 2 * up * x11 + d11
+        e12 = direct * f12 + 2 * up * x12 + d12
+        e22 = direct * f22 + 2 * up * x22 + d22
+        e13, e23 = 2 * up * x13 + d13, 2 * up * x23 + d23
+        cosine, sine = e[6], e[7]
+        cc, ss, cs = cosine * cosine, sine * sine, cosine * sine
+        xx += cc * e11 - 2 * cs * e12 + ss * e22
+        yy += ss * e11 + 2 * cs * e12 + cc * e22
+        xy += cs * (e11 - e22) + (cc - ss) * e12
+        xz -= cosine * e13 - sine * e23
+        yz -= sine * e13 + cosine * e23
+        zz += direct * (f11 + f22) - 2 * up * (x11 + x22) + d33
+    return xx, xy, xz, yy, yz, zz
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _at_vertex(x, y, z, vertices, tolerance):
+    """Say whether a point is a vertex, where the distances to the edges no longer tell."""
+    for j in range(vertices.shape[0]):
+        dx, dy, dz = vertices[j, 0] - x, vertices[j, 1] - y, vertices[j, 2] - z
+        if dx * dx + dy * dy + dz * dz <= tolerance:
+            return True
+    return False
+
+
+@njit(cache=True, parallel=True, error_model="numpy", fastmath=FAST)
+def displacements(points, vertices, edges, burgers, kappa, half, tolerance):
+    """Return the displacement (n, 3) of all sources at each point, and which points are singular."""
+    n, m = points.shape[0], vertices.shape[0]
+    out, singular = np.empty((n, 3)), np.zeros(n, np.bool_)
+    for i in prange(n):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        sx = sy = sz = 0.0
+        for j in range(m):
+            v, e, b = vertices[j], edges[j], burgers[j]
+            ux, uy, uz, near = _direct_displacement(x, y, z, v, e, b, kappa)
+            sx, sy, sz = sx + ux, sy + uy, sz + uz
+            if not near > NEAR or _at_vertex(x, y, z, v, tolerance):
+                singular[i] = True
+            if half:
+                ux, uy, uz = _surface_displacement(x, y, -z, v, e, b, kappa)
+                sx, sy, sz = sx + ux, sy + uy, sz + uz
+        out[i, 0], out[i, 1], out[i, 2] = sx / FOUR_PI, sy / FOUR_PI, sz / FOUR_PI
+    return out, singular
+
+
+@njit(cache=True, parallel=True, error_model="numpy", fastmath=FAST)
+def strains(points, vertices, edges, burgers, kappa, half, tolerance):
+    """Return the strain (n, 6: xx, xy, xz, yy, yz, zz) of all sources at each point, and which are singular."""
+    n, m = points.shape[0], vertices.shape[0]
+    out, singular = np.empty((n, 6)), np.zeros(n, np.bool_)
+    for i in prange(n):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        xx = xy = xz = yy = yz = zz = 0.0
+        for j in range(m):
+            v, e, b = vertices[j], edges[j], burgers[j]
+            a0, a1, a2, a3, a4, a5, near = _direct_strain(x, y, z, v, e, b, kappa)
+            xx, xy, xz, yy, yz, zz = xx + a0, xy + a1, xz + a2, yy + a3, yz + a4, zz + a5
+            if not near > NEAR or _at_vertex(x, y, z, v, tolerance):
+                singular[i] = True
+            if half:
+                a0, a1, a2, a3, a4, a5 = _surface_strain(x, y, -z, v, e, kappa)
+                xx, xy, xz, yy, yz, zz = xx + a0, xy + a1, xz + a2, yy + a3, yz + a4, zz + a5
+        out[i, 0], out[i, 1], out[i, 2] = xx / FOUR_PI, xy / FOUR_PI, xz / FOUR_PI
+        out[i, 3], out[i, 4], out[i, 5] = yy / FOUR_PI, yz / FOUR_PI, zz / FOUR_PI
+    return out, singular
