@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 
 from kaname.evaluate import scores as score
+from kaname.evaluate.audit import audit_ground_motions
 from kaname.evaluate.splits import blocks, folds
 from kaname.modeling.field.conditioning import Places, Recorded, condition
 from kaname.modeling.field.moments import fit_moments
@@ -56,6 +57,16 @@ def read(path: Path) -> pd.DataFrame:
     kept = deduplicated(table).reset_index(drop=True)
     print(f"{path.name}: {len(table)} rows, {len(kept)} after duplicates within 1 km")
     return kept
+
+
+def audited(table: pd.DataFrame, n_fold: int) -> None:
+    """Look for leaks between the blocks of the first fold, held out everywhere, and the others."""
+    fold = folds(blocks(table["latitude"], table["longitude"]), n_fold=n_fold)
+    part = np.where(fold == 0, "test", "train")
+    leaks = audit_ground_motions(table, part, "block", measures=["pga_cm_s2"])
+    found = leaks[leaks["forbidden"] & (leaks["n"] > 0)]
+    said = "; ".join(f"{row.kind}: {row.n} of {row.n_total}" for row in found.itertuples())
+    print(f"audit of the split by blocks: {said or 'nothing forbidden is shared'}")
 
 
 def prior_of(table: pd.DataFrame) -> Prediction:
@@ -164,8 +175,14 @@ def main() -> None:
     options = parser.parse_args()
     own = read(options.stations)
     table = pd.concat([own, *(read(p) for p in options.known)], ignore_index=True)
+    audited(table, options.folds)
     scored_rows = np.arange(len(table)) < len(own)
     for rule in options.rules:
+        if rule == "new event" and table["event_id"].nunique() < 2:
+            print(
+                "\n## held out: new event\n\nleft out: there is one earthquake only; give others with --known"
+            )
+            continue
         start = time.perf_counter()
         found = tables_of(table, scored_rows, rule, options.folds)
         show(rule, found)

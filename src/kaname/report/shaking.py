@@ -88,6 +88,8 @@ def shaking_maps(
         bar = figure.colorbar(
             ScalarMappable(norm, cmap), ax=axis, shrink=0.75, pad=0.02, label=unit, format="%g"
         )
+        if isinstance(norm, LogNorm):
+            bar.set_ticks(_ticks(float(scale.vmin or low), high))
         bar.ax.minorticks_off()
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     return figure
@@ -150,6 +152,13 @@ def intensity_map(
     return figure
 
 
+def _ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2, 5 times powers of ten from low to high, powers alone over three decades or more."""
+    tens = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    values = (np.array([1, 2, 5] if high / low < 1000 else [1])[:, None] * tens).ravel()
+    return sorted(float(v) for v in values if low <= v <= high)
+
+
 def _view(latitude: Floats, longitude: Floats) -> View:
     corners = np.meshgrid(latitude[[0, -1]], longitude[[0, -1]])
     view = View.around(*(c.ravel() for c in corners), aspect=(0.5, 1.6))
@@ -170,9 +179,7 @@ def _raster(
              for a in (latitude, longitude)]  # fmt: skip
     lat, lon = np.meshgrid(*edges, indexing="ij")
     east, north = view.frame.to_local(lat, lon)
-    axis.pcolormesh(
-        east, north, layer, cmap=cmap, norm=norm, alpha=0.85, zorder=0.6, rasterized=True, linewidth=0
-    )
+    axis.pcolormesh(east, north, layer, cmap=cmap, norm=norm, zorder=0.6, rasterized=True, linewidth=0)
 
 
 def _stations(axis: Axes, view: View, stations: pd.DataFrame, cmap: Any, norm: Any) -> None:

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 _TO_INTENSITY = {"pga": (0.55, 1.90, 0.35), "pgv": (2.68, 1.72, 0.21)}
 """Constant, slope with log10 and standard deviation of JMA intensity from PGA [cm/s2] and PGV [cm/s]:
-Midorikawa, Fujimoto & Muramatsu (1999), https://doi.org/10.11314/jisss1999.1.51; for intensity 4 to 7."""
+Midorikawa, Fujimoto & Muramatsu (1999), J. Social Safety Science 1, 51-56; for intensity 4 to 7."""
 MOST_POINTS = 40_000
 
 
