@@ -108,3 +108,71 @@ def query(
         typer.echo(answer.to_json(orient="records", date_format="iso"))
     else:
         typer.echo(answer.to_string(index=False, max_rows=200))
+
+
+@app.command()
+def show(
+    path: Annotated[Path, typer.Argument(metavar="RECORD", help="File or folder of a record.")],
+    out: Annotated[Path, typer.Option("--out", help="Picture to write (.png, .svg, .pdf).")],
+    sensor: Annotated[
+        str | None, typer.Option("--sensor", metavar="NET.STA.LOC.BI", help="Which, when there are several.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="TOML; see kaname config records.")] = None,
+) -> None:
+    """Draw how one record is processed: motion, spectra of signal and noise, response spectra."""
+    import numpy as np
+
+    from kaname.core.config import load_settings
+    from kaname.core.errors import InputError, NotFoundError
+    from kaname.formats.stations import read_stations
+    from kaname.modeling.strong_motion.gathering import gather_records, gather_waveforms, sort_inputs
+    from kaname.modeling.strong_motion.processing import Settings, process
+    from kaname.report.strong_motion import processing
+    from kaname.signal.response_spectra import response_spectra
+
+    found = sort_inputs([path])
+    records, _ = gather_records(found.records)
+    if found.waveforms:
+        places = read_stations(found.stations) if found.stations else None
+        records += gather_waveforms(found.waveforms, places)[0]
+    chosen = [r for r in records if sensor in (None, r.sensor)]
+    if len(chosen) != 1:
+        names = ", ".join(sorted({r.sensor for r in records})) or "none"
+        raise NotFoundError(f"{len(chosen)} records fit; name one of these with --sensor: {names}")
+    (record,) = chosen
+    horizontals = record.horizontals
+    if horizontals is None:
+        raise InputError(f"{record.sensor} has no two horizontals at a right angle")
+    done = process(
+        record.acceleration,
+        stage=record.header.stage,
+        horizontals=horizontals,
+        corners_hz=(record.header.corner_low_hz, record.header.corner_high_hz),
+        clipped=record.clipped,
+        late_trigger=record.header.late_trigger,
+        film=record.film,
+        settings=load_settings(Settings, config),
+    )
+    period = np.geomspace(0.01, min(10.0, np.nan_to_num(done.longest_period_s, nan=10.0)), 120)
+    spectra = response_spectra(done.acceleration, period, horizontals=horizontals)
+    verdict = "; ".join(done.reasons) or "used"
+    figure = processing(
+        f"{record.sensor}, {np.datetime_as_string(record.samples.start, unit='s')} UTC: {verdict}",
+        record.samples.sampling_rate,
+        [i.rsplit(".", 1)[1] for i in record.samples.ids],
+        {
+            "acceleration": done.acceleration.data,
+            "velocity": done.velocity,
+            "displacement": done.displacement,
+        },
+        as_read=record.acceleration.data,
+        onset_s=done.onset_s,
+        corners_hz=(done.corner_low_hz, done.corner_high_hz),
+        frequency_hz=done.frequency_hz,
+        signal=done.signal,
+        noise=done.noise,
+        spectra={"RotD50": (period, spectra.rotd50), "RotD100": (period, spectra.rotd100)},
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=130)
+    typer.echo(out)

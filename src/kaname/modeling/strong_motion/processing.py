@@ -295,7 +295,7 @@ def _onset(data: Floats, rate: float) -> float:
 
 def _spectra(data: Floats, n_noise: int, rate: float, s: Settings) -> tuple[Floats, Floats, Floats]:
     """Smoothed Fourier amplitudes of signal and noise; those of the noise for the duration of the signal."""
-    lowest = max(s.lowest_hz, 1.0 / (data.shape[1] / rate))
+    lowest = max(s.lowest_hz, rate / n_noise)  # of longer periods so short a noise says nothing
     frequency = np.geomspace(lowest, s.highest_share * rate / 2, _SNR_FREQUENCIES)
     noise_part, signal_part = data[:, :n_noise], data[:, n_noise:]
     scale = np.sqrt(signal_part.shape[1] / n_noise)
