@@ -62,7 +62,7 @@ def prepare(vertices: NDArray[np.float64], burgers: NDArray[np.float64]) -> NDAr
     return np.ascontiguousarray(np.stack(np.broadcast_arrays(*columns), axis=2), dtype=float)
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def _along(ra, rb, sa, sb, p2, length):
     """Return the integrals along an edge of 1/R^3, s/R^3, 1/R^5, s/R^5, and what is singular on the edge alone."""
     total, product = ra + rb, ra * rb
@@ -74,7 +74,7 @@ def _along(ra, rb, sa, sb, p2, length):
     return i3, 1 / ra - 1 / rb, i5, (1 / (ra * ra * ra) - 1 / (rb * rb * rb)) / 3, d
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def _seventh(ra, rb, d, i3, i5):
     """Return the integrals along an edge of 1/R^7 and s/R^7, by differentiating those of 1/R^5."""
     product, total = ra * rb, ra + rb
@@ -85,7 +85,7 @@ def _seventh(ra, rb, d, i3, i5):
     return i7, (1 / (ra * ra * ra * ra * ra) - 1 / (rb * rb * rb * rb * rb)) / 5
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def _atanh(x):
     """Return the inverse hyperbolic tangent; far sources have small arguments, for which a series is quick."""
     if abs(x) > 0.1:
@@ -95,7 +95,7 @@ def _atanh(x):
     return x * (1 + y * (1 / 3 + y * (1 / 5 + y * (1 / 7 + y * series))))
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def _atan2(y, x):
     """Return ``atan2``, by a series where the angle is small."""
     if abs(y) > 0.1 * x:
@@ -106,7 +106,7 @@ def _atan2(y, x):
     return z * (1 + s * (1 / 3 + s * (1 / 5 + s * (1 / 7 + s * series))))
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def _log_ratio(ra, rb, d, length):
     """Return the integral of 1/R along the edge."""
     total = ra + rb
@@ -115,7 +115,7 @@ def _log_ratio(ra, rb, d, length):
     return 2 * _atanh(length / total)
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def _solid_angle(ax, ay, az, bx, by, bz, cx, cy, cz):
     """Return the solid angle of a triangle [steradian], positive where its normal points away."""
     ra = math.sqrt(ax * ax + ay * ay + az * az)
@@ -130,7 +130,7 @@ def _solid_angle(ax, ay, az, bx, by, bz, cx, cy, cz):
     return 2 * _atan2(volume + 0.0, ra * rb * rc + ab * rc + bc * ra + ca * rb)
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def _angle_of(x, y, z, vertices):
     angle = 0.0
     ax, ay, az = vertices[0, 0] - x, vertices[0, 1] - y, vertices[0, 2] - z
@@ -149,7 +149,7 @@ def _angle_of(x, y, z, vertices):
     return angle
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def _direct_displacement(x, y, z, vertices, edges, burgers, kappa):
     """Return 4 pi u in a full space, and how near to singular: the least of d / (ra rb)."""
     angle = _angle_of(x, y, z, vertices)
@@ -177,7 +177,7 @@ def _direct_displacement(x, y, z, vertices, edges, burgers, kappa):
     return ux, uy, uz, near
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def _direct_strain(x, y, z, vertices, edges, burgers, kappa):
     """Return 4 pi times the strain (xx, xy, xz, yy, yz, zz) in a full space, and how near to singular."""
     xx = xy = xz = yy = yz = zz = 0.0
@@ -226,7 +226,7 @@ def _direct_strain(x, y, z, vertices, edges, burgers, kappa):
     )
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def _ends(x, y, up, vertices, e):
     """Return both ends of an edge from the mirrored point, in the frame of the edge, and the edge's direction."""
     first, second = int(e[0]), int(e[1])
@@ -240,7 +240,7 @@ def _ends(x, y, up, vertices, e):
     return a1, a2, a3, c1, c2, c3, t1, t2, e[5]
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def _surface_displacement(x, y, up, vertices, edges, burgers, kappa):
     """Return 4 pi times what the surface adds: image and third part; the mirrored point is ``up`` above it."""
     direct = 2 * (1 / kappa - 1)  # 4 (1 - nu) - 2 = 2 (1 - 2 nu)
@@ -324,7 +324,7 @@ def _surface_displacement(x, y, up, vertices, edges, burgers, kappa):
     return ux, uy, uz
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def _surface_strain(x, y, up, vertices, edges, kappa):
     """Return 4 pi times the strain (xx, xy, xz, yy, yz, zz) that the surface adds: image and third part."""
     h = 0.5 - kappa
@@ -427,7 +427,7 @@ def _surface_strain(x, y, up, vertices, edges, kappa):
     return xx, xy, xz, yy, yz, zz
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+@njit(cache=True, error_model="numpy", fastmath=FAST)
 def _at_vertex(x, y, z, vertices, tolerance):
     """Say whether a point is a vertex, where the distances to the edges no longer tell."""
     for j in range(vertices.shape[0]):
