@@ -52,7 +52,8 @@ class Boosted(LearnedModel):
         def grown(mine: NDArray[np.bool_]) -> Trees:
             if weight is None:
                 return Trees.of_boosting(boosting(self.seed).fit(x[mine], target[mine]))
-            coarse = boosting(self.seed, n_leaf=4, n_row=max(int(COARSE * len(x)), 1))
+            # Quantiles of weighted records take long to find; so coarse a tree does not need many.
+            coarse = boosting(self.seed, n_leaf=4, n_row=max(int(COARSE * len(x)), 1), n_bin=32)
             return Trees.of_boosting(coarse.fit(x[mine], target[mine], sample_weight=weight[mine]))
 
         unseen = np.zeros(len(x))

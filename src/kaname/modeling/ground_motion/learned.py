@@ -489,7 +489,13 @@ def _unit_scale(freedom: float) -> float:
 
 
 def boosting(
-    seed: int, *, loss: str = "squared_error", n_tree: int = 100, n_leaf: int = 10, n_row: int = 100
+    seed: int,
+    *,
+    loss: str = "squared_error",
+    n_tree: int = 100,
+    n_leaf: int = 10,
+    n_row: int = 100,
+    n_bin: int = 255,
 ) -> HistGradientBoostingRegressor:
     """Return a boosted model, not yet fitted, of small steps and leaves of ``n_row`` rows or more."""
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -500,6 +506,7 @@ def boosting(
         max_iter=n_tree,
         max_leaf_nodes=n_leaf,
         min_samples_leaf=n_row,
+        max_bins=n_bin,
         l2_regularization=10.0,
         early_stopping=False,
         random_state=seed,
