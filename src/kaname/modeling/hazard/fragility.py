@@ -161,6 +161,23 @@ class LognormalFragility:
         theta, beta = self.theta_[:, c, damage_state - 1], self.beta_[:, c]
         return np.asarray(ndtr((np.log(level) - theta[:, None]) / beta[:, None]))
 
+    def bands(self, level: ArrayLike) -> pd.DataFrame:
+        """Return the curves at levels of shaking with their 90 % intervals.
+
+        A row per class, state and level: ``building_class``, ``damage_state``, ``level``, ``probability``,
+        ``low``, ``high``; errors as `exceedance`.
+        """
+        import pandas as pd
+
+        level = np.atleast_1d(np.asarray(level, float))
+        parts = []
+        for name in self.classes_:
+            for k in range(1, self.theta_.shape[2] + 1):
+                middle, low, high = np.quantile(self.exceedance(name, k, level), [0.5, 0.05, 0.95], axis=0)
+                rows = {"building_class": name, "damage_state": k, "level": level, "probability": middle}
+                parts.append(pd.DataFrame({**rows, "low": low, "high": high}))
+        return pd.concat(parts, ignore_index=True)
+
     def predict(self, building_class: ArrayLike, place: ArrayLike) -> Floats:
         """Return the probability of each damage state ``(n, n_state + 1)``, over curves and shaking alike.
 
@@ -256,7 +273,11 @@ class _Problem:
         p = np.maximum(p, 1e-15)
         ratio = self.counts / p
         # Each edge is the lower end of one state and the upper end of the next.
-        g_u = np.exp(-0.5 * np.minimum(np.abs(u), 37.0) ** 2) / np.sqrt(2 * np.pi) * (ratio[:, 1:] - ratio[:, :-1])
+        g_u = (
+            np.exp(-0.5 * np.minimum(np.abs(u), 37.0) ** 2)
+            / np.sqrt(2 * np.pi)
+            * (ratio[:, 1:] - ratio[:, :-1])
+        )
         slope = g_u / beta[self.pair[1], None]
         g_theta, g_log_beta = np.zeros_like(theta), np.zeros_like(beta)
         np.add.at(g_theta, self.pair[1], -slope)

@@ -1,0 +1,63 @@
+"""Figures of hazard and damage show what they are given, and say so when that is nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from kaname.report.hazard import damage_by_town, fragility_curves, hazard_curves
+
+
+def test_hazard_curves_leave_out_what_has_no_logarithm() -> None:
+    curve = pd.DataFrame({"level": [0.01, 0.1, 1.0], "probability": [0.1, 0.01, 0.0]})
+    figure = hazard_curves({"PGA [g]": {"one": curve, "two": curve}}, years=50)
+    first, second = figure.axes[0].lines
+    assert list(np.asarray(first.get_xdata())) == [0.01, 0.1]
+    assert second.get_linestyle() != first.get_linestyle()
+    assert "50 years" in figure.axes[0].get_ylabel()
+
+
+def test_fragility_curves_have_a_panel_for_each_class() -> None:
+    level = np.geomspace(10, 1000, 20)
+    parts = [
+        pd.DataFrame(
+            {
+                "building_class": name,
+                "damage_state": k,
+                "level": level,
+                "probability": 0.5,
+                "low": 0.4,
+                "high": 0.6,
+            }
+        )
+        for name in "abcd"
+        for k in (1, 2)
+    ]
+    figure = fragility_curves(pd.concat(parts), label="PGA [cm/s2]", title="All")
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in shown] == list("abcd")
+    assert all(len(axes.lines) == 2 for axes in shown)
+
+
+def test_damage_by_town_has_a_dot_for_each_town() -> None:
+    towns = pd.DataFrame(
+        {
+            "method": ["x", "x", "y"],
+            "expected_damaged": [0.1, 0.2, 0.3],
+            "damaged": [0.1, 0.3, 0.2],
+            "n": [5, 9, 7],
+        }
+    )
+    figure = damage_by_town(towns, title="Towns")
+    assert [len(axes.collections[0].get_offsets()) for axes in figure.axes] == [2, 1]
+
+
+def test_nothing_to_show() -> None:
+    empty = pd.DataFrame(columns=["building_class", "damage_state", "level", "probability", "low", "high"])
+    towns = pd.DataFrame(columns=["method", "expected_damaged", "damaged", "n"])
+    for figure in (
+        hazard_curves({}, years=50),
+        fragility_curves(empty, label="", title=""),
+        damage_by_town(towns, title=""),
+    ):
+        assert any(text.get_gid() == "nothing" for text in figure.axes[0].texts)
