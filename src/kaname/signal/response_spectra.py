@@ -33,7 +33,7 @@ SAMPLES = 16.0
 N_ANGLE = 180
 _FAST = {"nnan", "nsz", "arcp", "contract", "afn", "reassoc"}
 _MOST_FINER = 4
-_BATCH, _TILE = 8, 64
+_BATCH, _TILE = 16, 64
 _SUB, _SUB_BELOW = 4, 32.0
 """Points that the response is looked up at between samples, when a period has fewer samples than that."""
 _ENOUGH = 64.0
