@@ -15,6 +15,10 @@ from kaname.discovery.seismicity.etas.parameters import NAMES, EtasParameters
 
 log = logging.getLogger("kaname.etas")
 
+_LEAST_BACKGROUND = 1e-3
+"""Least share of the background that is looked for."""
+_FLOOR = 1e-2
+"""Information that is added to every parameter's when a step is found; it moves no maximum."""
 _LOW = {"c": np.log(1e-8), "tau": np.log(1e-2), "omega": -0.99, "d": np.log(1e-8), "rho": 1e-3}
 _HIGH = {"c": np.log(1e3), "tau": np.log(1e7), "omega": 5.0, "d": np.log(1e6), "rho": 20.0}
 
@@ -79,6 +83,9 @@ def maximise(
     free = np.array([n not in fixed and not (n == "tau" and np.isinf(first.tau)) for n in NAMES])
     low = np.array([_LOW.get(n, -np.inf) for n in NAMES])
     high = np.array([_HIGH.get(n, np.inf) for n in NAMES])
+    # With less background its slope vanishes, and a search that strays there does not come back.
+    per_day = likelihood.weight * len(likelihood.target) / likelihood.days
+    low[NAMES.index("mu")] = np.log(_LEAST_BACKGROUND * per_day)
     if np.isinf(first.tau):
         low[NAMES.index("omega")] = 1e-3
     top = climb(
@@ -130,8 +137,7 @@ def climb(
     InputError
         When the value at ``first`` is not finite.
     """
-    vector = np.clip(first, low, high)
-    vector[~free] = first[~free]
+    vector = np.where(free, np.clip(first, low, high), first)
     value, gradient, information = evaluate(vector)
     if not np.isfinite(value):
         raise InputError(f"the log-likelihood at the first parameters is {value}; start elsewhere")
@@ -144,9 +150,10 @@ def climb(
             converged = True
             break
         chosen = np.ix_(active, active)
-        scale = np.maximum(np.diag(information)[active], 1e-12)
+        # The floor keeps what the data say nothing about (a background of none) from stealing the step.
+        scale = damping * np.diag(information)[active] + _FLOOR
         step = np.zeros(n)
-        step[active] = np.linalg.solve(information[chosen] + damping * np.diag(scale), gradient[active])
+        step[active] = np.linalg.solve(information[chosen] + np.diag(scale), gradient[active])
         step *= min(1.0, 1.5 / np.abs(step).max())
         step[free] = np.clip(vector + step, low, high)[free] - vector[free]
         promised = float(gradient[free] @ step[free] - 0.5 * step @ information @ step)

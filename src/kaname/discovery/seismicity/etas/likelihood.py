@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from kaname.discovery.seismicity.etas.kernel import (
     temporal_sums,
     time_integrals,
 )
-from kaname.discovery.seismicity.etas.parameters import NAMES, EtasParameters
+from kaname.discovery.seismicity.etas.parameters import EtasParameters
 from kaname.discovery.seismicity.region import EARTH_RADIUS_KM, Quadrature
 
 
@@ -40,6 +40,8 @@ class Likelihood:
         Length of the period [day].
     quadrature
         Of the region about the sources; none: aftershocks are counted over the whole plane.
+    weight
+        For how many targets each stands: more than one where they are `thinned`.
     """
 
     day: NDArray[np.float64]
@@ -50,6 +52,7 @@ class Likelihood:
     days: float
     quadrature: Quadrature | None
     radius_km: float = EARTH_RADIUS_KM
+    weight: float = 1.0
 
     @classmethod
     def of(
@@ -90,6 +93,17 @@ class Likelihood:
             radius_km,
         )
 
+    def thinned(self, n: int) -> Likelihood:
+        """Return an estimate of this likelihood by about ``n`` of its targets, evenly chosen.
+
+        All sources stay. Its maximum is close to that of the whole, and found in a fraction of the time.
+        """
+        step = max(1, len(self.target) // n)
+        chosen = slice(step // 2, None, step)
+        kept = self.target[chosen]
+        weight = self.weight * len(self.target) / len(kept)
+        return replace(self, target=kept, density=self.density[chosen], weight=weight)
+
     def rates(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return the rate at each target given what came before [1/day/km2]."""
         arguments: Any = (*self._events(), *self._kernel(parameters), self.radius_km)
@@ -117,7 +131,7 @@ class Likelihood:
 
     def log_likelihood(self, parameters: EtasParameters) -> float:
         """Return the log-likelihood of the targets (Daley & Vere-Jones 2003, eq. 7.2.4)."""
-        return float(np.log(self.rates(parameters)).sum() - self.expected(parameters))
+        return float(self.weight * np.log(self.rates(parameters)).sum() - self.expected(parameters))
 
     def space_integrals(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return, for each source, how much of its kernel falls where aftershocks are counted."""
@@ -132,30 +146,47 @@ class Likelihood:
         (Ogata 1978, doi:10.1007/BF02480216): positive, and right at the maximum.
         """
         p = parameters
+        triggered, slope, number = self.triggered(p)
+        rate = p.mu * self.density + triggered
+        slope = np.column_stack([p.mu * self.density, slope]) / rate[:, np.newaxis]
+        expected = np.append(p.mu * self.days, number)
+        value = float(self.weight * np.log(rate).sum() - expected[0] - expected[1])
+        return value, self.weight * slope.sum(axis=0) - expected, self.weight * slope.T @ slope
+
+    def triggered(
+        self, parameters: EtasParameters
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return the triggered rate at each target, its derivatives, and those of the number expected.
+
+        Returns
+        -------
+        rate, slope, number
+            ``(n,)`` [1/day/km2]; ``(n, 8)`` and ``(8,)``, by `EtasParameters.vector` without mu. As k0 enters
+            by its logarithm, ``number[0]`` is also the number itself.
+        """
+        p = parameters
         arguments: Any = (*self._events(), *self._kernel(p), self.radius_km)
         sums = pair_sums(*arguments)
-        rate = p.mu * self.density + sums[:, 0]
-        slope = np.empty((len(rate), len(NAMES)))
-        slope[:, 0] = p.mu * self.density
-        slope[:, 1] = sums[:, 0]
-        slope[:, 2] = sums[:, 4]
-        slope[:, 3] = -(1 + p.omega) * p.c * sums[:, 1]
-        slope[:, 4] = -sums[:, 2]
-        slope[:, 5] = sums[:, 3] / p.tau
-        slope[:, 6] = -(1 + p.rho) * sums[:, 5]
-        slope[:, 7] = -(1 + p.rho) * sums[:, 6]
-        slope[:, 8] = -sums[:, 7]
-        slope /= rate[:, np.newaxis]
-
+        slope = np.column_stack(
+            [
+                sums[:, 0],
+                sums[:, 4],
+                -(1 + p.omega) * p.c * sums[:, 1],
+                -sums[:, 2],
+                sums[:, 3] / p.tau,
+                -(1 + p.rho) * sums[:, 5],
+                -(1 + p.rho) * sums[:, 6],
+                -sums[:, 7],
+            ]
+        )
         times = time_integrals(*self._delays(self.days), p.c, p.omega, 1 / p.tau)
         zone = p.d * np.exp(p.gamma * self.magnitude)
         spaces = self._spaces(p)
         size = p.k0 * np.exp(p.a * self.magnitude)
         each = size * times[:, 0] * spaces[:, 0]
         in_time, in_space = size * spaces[:, 0], size * times[:, 0]
-        expected = np.array(
+        number = np.array(
             [
-                p.mu * self.days,
                 each.sum(),
                 (each * self.magnitude).sum(),
                 -(1 + p.omega) * p.c * (in_time * times[:, 1]).sum(),
@@ -166,8 +197,7 @@ class Likelihood:
                 (in_space * spaces[:, 2]).sum(),
             ]
         )
-        value = float(np.log(rate).sum() - expected[0] - expected[1])
-        return value, slope.sum(axis=0) - expected, slope.T @ slope
+        return sums[:, 0], slope, number
 
     def _events(self) -> tuple[NDArray[Any], ...]:
         return self.day, self.place, self.magnitude, self.target

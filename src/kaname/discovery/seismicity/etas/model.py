@@ -19,6 +19,9 @@ from kaname.discovery.seismicity.etas.parameters import EtasParameters
 from kaname.discovery.seismicity.etas.residuals import transformed_times
 from kaname.discovery.seismicity.etas.simulation import GutenbergRichter, simulate
 
+_QUICK = 3000
+"""Targets of the likelihood on which the search begins, where there are many more."""
+
 BackgroundKind = Literal["uniform", "kernel"]
 Counted = Literal["region", "plane"]
 
@@ -112,36 +115,42 @@ class Etas:
         self.reference_ = target.magnitude_min
         above = sources.loc[sources["target"], "magnitude"].to_numpy(float) - target.magnitude_min
         self.b_ = float(1 / (np.log(10) * (above.mean() + self.magnitude_bin / 2)))
-        density: NDArray[np.float64]
         self.background_: Background = Uniform(target.region)
-        density = np.full(n, 1 / target.region.area_km2)
+        likelihood = self._likelihood(sources, target, np.full(n, 1 / target.region.area_km2))
         first = self.first
-        likelihood = self._likelihood(sources, target, density)
-        rounds = 0 if self.background == "uniform" else self.kernel.rounds
-        for round_ in range(rounds + 1):
-            self.training_ = likelihood
-            first = first or start(likelihood, taper=self.taper)
-            tolerance = self.tolerance if round_ == rounds else max(self.tolerance, 0.5)
-            self.maximum_: Maximum = maximise(
-                likelihood, first, fixed=self.fixed, tolerance=tolerance, progress=self.progress
-            )
-            self.parameters_ = first = self.maximum_.parameters
-            if round_ == rounds:
-                break
-            weight = first.mu * likelihood.density / likelihood.rates(first)
-            chosen = sources[sources["target"]]
-            made = KernelDensity(
-                target.region,
-                chosen["longitude"],
-                chosen["latitude"],
-                weight,
-                neighbours=self.kernel.neighbours,
-                bandwidth_min_km=self.kernel.bandwidth_min_km,
-                uniform=self.kernel.uniform,
-            )
-            self.background_ = made
+        weight = np.ones(n)
+        for _ in range(self.kernel.rounds if self.background == "kernel" else 0):
+            self.background_ = made = self._density(sources, target, weight)
             likelihood = self._likelihood(sources, target, made.density_at_events(), likelihood)
+            first = self._search(likelihood.thinned(_QUICK), first, tolerance=0.5).parameters
+            weight = first.mu * likelihood.density / likelihood.rates(first)
+        if n > 2 * _QUICK:
+            first = self._search(likelihood.thinned(_QUICK), first, tolerance=0.1).parameters
+        self.training_ = likelihood
+        self.maximum_: Maximum = self._search(likelihood, first, tolerance=self.tolerance)
+        self.parameters_ = self.maximum_.parameters
         return self
+
+    def _search(self, likelihood: Likelihood, first: EtasParameters | None, *, tolerance: float) -> Maximum:
+        return maximise(
+            likelihood,
+            first or start(likelihood, taper=self.taper),
+            fixed=self.fixed,
+            tolerance=tolerance,
+            progress=self.progress,
+        )
+
+    def _density(self, sources: pd.DataFrame, target: Target, weight: NDArray[np.float64]) -> KernelDensity:
+        chosen = sources[sources["target"]]
+        return KernelDensity(
+            target.region,
+            chosen["longitude"],
+            chosen["latitude"],
+            weight,
+            neighbours=self.kernel.neighbours,
+            bandwidth_min_km=self.kernel.bandwidth_min_km,
+            uniform=self.kernel.uniform,
+        )
 
     @classmethod
     def with_parameters(
