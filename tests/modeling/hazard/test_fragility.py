@@ -40,8 +40,8 @@ def survey(shaking: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarr
 def fitted() -> tuple[LognormalFragility, np.ndarray]:
     about = field()
     truth = np.log(about.samples(1, seed=8)[0])
-    name, state, place = survey(truth, 6000, seed=9)
-    return LognormalFragility(n_sample=300, seed=1).fit(name, state, place, about), truth
+    name, state, place = survey(truth, 4000, seed=9)
+    return LognormalFragility(n_sample=150, n_warmup=60, seed=1).fit(name, state, place, about), truth
 
 
 def test_recovers_the_curves_and_the_shaking(fitted: tuple[LognormalFragility, np.ndarray]) -> None:
@@ -54,9 +54,10 @@ def test_recovers_the_curves_and_the_shaking(fitted: tuple[LognormalFragility, n
             row = curves.loc[name, k]
             assert row["median"] == pytest.approx(value, rel=0.25)
             inside += row["median_05"] <= value <= row["median_95"]
-        assert curves.loc[name, 1]["beta"] == pytest.approx(BETA[name], rel=0.15)
+        row = curves.loc[name, 1]
+        assert row["beta_05"] * 0.9 <= BETA[name] <= row["beta_95"] * 1.1
     assert inside >= 4
-    # Six thousand buildings tell more of the shaking than the field did: its 0.25 shrink, the truth is near.
+    # Four thousand buildings tell more of the shaking than the field did: its 0.25 shrink, the truth is near.
     off = model.log_shaking_.mean(0) - truth
     assert np.sqrt(np.mean(off**2)) < 0.2
     assert model.log_shaking_.std(0).mean() < 0.2
@@ -77,7 +78,7 @@ def test_predicts_frequencies_where_buildings_stand(fitted: tuple[LognormalFragi
 def test_curves_rise_and_never_cross(fitted: tuple[LognormalFragility, np.ndarray]) -> None:
     level = np.geomspace(10, 3000, 40)
     draws = [fitted[0].exceedance("stone", k, level) for k in (1, 2, 3)]
-    assert draws[0].shape == (600, 40)
+    assert draws[0].shape == (300, 40)
     assert (np.diff(draws[0], axis=1) >= 0).all()
     assert (draws[0] >= draws[1]).all() and (draws[1] >= draws[2]).all()
 
@@ -85,10 +86,12 @@ def test_curves_rise_and_never_cross(fitted: tuple[LognormalFragility, np.ndarra
 def test_uncertain_shaking_widens_intervals() -> None:
     about = field(spread=0.5)
     truth = np.log(about.samples(1, seed=3)[0])
-    name, state, place = survey(truth, 3000, seed=4)
+    name, state, place = survey(truth, 2000, seed=4)
     widths = {}
     for shaking in ("uncertain", "median"):
-        model = LognormalFragility(shaking=shaking, n_sample=150, seed=1).fit(name, state, place, about)
+        model = LognormalFragility(shaking=shaking, n_sample=80, n_warmup=50, seed=1).fit(
+            name, state, place, about
+        )
         curves = model.curves()
         widths[shaking] = np.log(curves["median_95"] / curves["median_05"]).mean()
         beta = curves["beta"].mean()

@@ -253,6 +253,8 @@ class _Problem:
     def curves(self, q: Floats) -> tuple[Floats, Floats, Floats]:
         """Theta ``(n_class, n_state)``, beta ``(n_class,)`` and the steps between states."""
         p = q[: self.n_curve].reshape(self.n_class, -1)
+        # A step of the search may go astray; it is to come back, not to overflow.
+        p = np.concatenate([p[:, :1], np.clip(p[:, 1:], -20.0, 20.0)], axis=1)
         steps = np.exp(p[:, 1:-1])
         theta = np.cumsum(np.concatenate([p[:, :1], steps], axis=1), axis=1)
         return theta, np.exp(p[:, -1]), steps
