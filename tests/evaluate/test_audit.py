@@ -109,6 +109,9 @@ def test_training_on_later_records_breaks_a_split_by_time() -> None:
     records = _records()
     leaks = audit_ground_motions(records, _parts(records), "time", measures=["pga_cm_s2"])
     assert "training records later than held-out ones" in _found(leaks)
+    with pytest.raises(InputError, match="time"):
+        untimed = records.drop(columns="event_time")
+        audit_ground_motions(untimed, _parts(records), "time", measures=["pga_cm_s2"])
 
 
 @pytest.mark.parametrize("form", ["standard", "range", "robust"])

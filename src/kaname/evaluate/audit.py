@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kaname.core.errors import InputError, SchemaError
 from kaname.core.tables import concat, table
-from kaname.evaluate.splits import LEAKS, SAME_SITE_KM, SplitBy, audit, blocks
+from kaname.evaluate.splits import LATER, LEAKS, SAME_SITE_KM, SplitBy, audit, blocks
 
 TWIN_LN = 0.05
 """Two records of one event and place whose measures differ by less than this (natural logarithm) are one."""
@@ -138,6 +138,8 @@ def audit_ground_motions(
     if parts.shape != (len(records),):
         raise InputError(f"{len(records)} records but parts of shape {parts.shape}")
     event_time = records["event_time"] if "event_time" in records else pd.Series(pd.NaT, index=records.index)
+    if by == "time" and event_time.isna().any():
+        raise InputError("a split by time needs the time of every event; event_time is missing")
     # Without a time events are set a day apart, so that none passes for another.
     ordinal = pd.Series(pd.factorize(records["event_id"])[0], index=records.index)
     time = pd.to_datetime(event_time).fillna(pd.Timestamp(1700, 1, 1) + pd.to_timedelta(ordinal, unit="D"))
@@ -154,7 +156,11 @@ def audit_ground_motions(
             "block": blocks(records["latitude"], records["longitude"]),
         }
     )
-    return concat([audit(plain, by), normalisation(records, parts, features)], LEAKS)
+    leaks = audit(plain, by)
+    if event_time.isna().any():
+        # Where a time is missing nothing is earlier or later.
+        leaks = leaks[leaks["kind"] != LATER]
+    return concat([leaks, normalisation(records, parts, features)], LEAKS)
 
 
 def normalisation(records: pd.DataFrame, part: ArrayLike, features: Sequence[str]) -> pd.DataFrame:

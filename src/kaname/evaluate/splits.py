@@ -25,6 +25,8 @@ SAME_SITE_KM = 1.0
 """Sensors closer than this record the same ground, whatever their codes (borehole and surface)."""
 BLOCK_DEGREE = 0.5
 """Side of a spatial block: residuals of stations further apart than this know little of one another."""
+LATER = "training records later than held-out ones"
+"""Kind of leak."""
 
 LEAKS = Schema(
     "leaks",
@@ -335,4 +337,4 @@ def _order(records: pd.DataFrame, *, forbidden: bool) -> dict[str, Any]:
     held = records.loc[records["part"] != "train", "start"].min()
     late = records[(records["part"] == "train") & (records["end"] > held)]
     detail = f"trained on {late['end'].max()}, held out from {held}" if len(late) else ""
-    return _leak("training records later than held-out ones", forbidden, len(late), len(records), detail)
+    return _leak(LATER, forbidden, len(late), len(records), detail)

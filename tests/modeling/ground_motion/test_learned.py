@@ -12,6 +12,7 @@ from ground_motions import PHI_S2S, PHI_SS, TAU, made_ground_motions
 
 from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.core.shaking import column_of
+from kaname.evaluate.audit import influence
 from kaname.evaluate.scores import score_normal, summary
 from kaname.modeling.ground_motion import get_model
 from kaname.modeling.ground_motion.boosted import Boosted
@@ -178,6 +179,19 @@ def test_the_audit_runs_at_every_fit(train: pd.DataFrame, unseen: pd.DataFrame) 
     assert fitted.leaks_ is not None and not (fitted.leaks_["forbidden"] & (fitted.leaks_["n"] > 0)).any()
     with pytest.raises(InputError, match="the same event"):
         Boosted(**BASE).fit(train, "pga", held_out=train.iloc[:100])
+
+
+def test_nothing_passes_from_held_out_rows_to_a_prediction() -> None:
+    table = made_ground_motions(12, 15, seed=6)
+    part = np.where(table["event_id"].str[-3:].astype(int) % 3 == 0, "test", "train")
+
+    def run(records: pd.DataFrame, parts: Any) -> Any:
+        fitted = Boosted(n_fold=2, **BASE).fit(records[parts == "train"], "pga")
+        return fitted.predict(records, "pga").mean
+
+    leak = influence(run, table, part, ["pga_cm_s2", "vs30_m_s"]).iloc[0]
+    assert leak["n_total"] > len(table) / 2
+    assert leak["n"] == 0
 
 
 def test_what_cannot_be_fitted_is_said(train: pd.DataFrame) -> None:

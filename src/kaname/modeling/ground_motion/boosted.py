@@ -13,6 +13,9 @@ from kaname.modeling.ground_motion.learned import COARSE, Floats, LearnedModel, 
 from kaname.modeling.ground_motion.trees import Trees
 
 
+_MANY = 20_000
+
+
 @model("boosted")
 class Boosted(LearnedModel):
     """What a published model leaves, learned by boosting (Friedman 2001, DOI 10.1214/aos/1013203451).
@@ -52,8 +55,9 @@ class Boosted(LearnedModel):
         def grown(mine: NDArray[np.bool_]) -> Trees:
             if weight is None:
                 return Trees.of_boosting(boosting(self.seed).fit(x[mine], target[mine]))
-            # Quantiles of weighted records take long to find; so coarse a tree does not need many.
-            coarse = boosting(self.seed, n_leaf=4, n_row=max(int(COARSE * len(x)), 1), n_bin=32)
+            # Quantiles of very many weighted records take long to find; so coarse a tree needs few.
+            n_bin = 255 if len(x) <= _MANY else 32
+            coarse = boosting(self.seed, n_leaf=4, n_row=max(int(COARSE * len(x)), 1), n_bin=n_bin)
             return Trees.of_boosting(coarse.fit(x[mine], target[mine], sample_weight=weight[mine]))
 
         unseen = np.zeros(len(x))
