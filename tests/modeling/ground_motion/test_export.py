@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ground_motions import made_ground_motions
 
 from kaname.core.errors import InputError
 from kaname.modeling.ground_motion import get_model
@@ -67,3 +68,15 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="use fewer nodes"):
         export_openquake(model, tmp_path, **call, axes={"z1pt0_m": np.arange(1.0, 2000.0)})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_learned_model_is_exported_like_any_other(tmp_path: Path) -> None:
+    model = get_model("forest", n_tree=20, n_fold=2, base_options={"mechanism": "unspecified"})
+    model.fit(made_ground_motions(30, 15, seed=1, trend=0.5), "pga")
+    fixed = {column: 30.0 for column in model.needs if column in ("latitude", "longitude", "azimuth_deg")}
+    exported = export_openquake(
+        model, tmp_path, name="KanameForest", tectonic_region="active_shallow", measures=["pga"], fixed=fixed
+    )
+    # Trees are steps; between nodes the table slopes.
+    assert exported.errors["error_50"].item() < 0.05
+    assert exported.errors["error_95"].item() < 0.25

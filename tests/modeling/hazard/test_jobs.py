@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from ground_motions import made_ground_motions
 
 from kaname.core.errors import InputError, NotFoundError
 from kaname.modeling.ground_motion import get_model
@@ -77,6 +78,22 @@ def test_an_exported_model_in_the_classical_calculation_of_japan(
         assert b.max() > 0.03
         np.testing.assert_allclose(a[b > 1e-4], b[b > 1e-4], rtol=0.03)
     assert "hazard_map-mean" in curves["KanameBoore"]
+
+
+@pytest.mark.slow
+def test_a_learned_model_in_the_classical_calculation_of_japan(
+    openquake: str, cases: Path, tmp_path: Path
+) -> None:
+    forest = get_model("forest", n_tree=20, n_fold=2, base_options={"mechanism": "unspecified"})
+    forest.fit(made_ground_motions(30, 15, seed=1, measures=("pga", "sa(1)")), ["pga", "sa(1)"])
+    exported = export_openquake(
+        forest, tmp_path, name="KanameForest", tectonic_region="active_shallow", measures=["pga", "sa(1)"],
+        fixed={"latitude": 30.0, "longitude": 30.0},
+    )  # fmt: skip
+    job = japan(cases / "mosaic/JPN/in", tmp_path / "job", "KanameForest")
+    result = run_jobs(job, models=[exported.module], python=openquake)
+    curve = result.tables["hazard_curve-mean-PGA"].filter(like="poe-").to_numpy()[0]
+    assert (np.diff(curve) <= 0).all() and 0.01 < curve[0] < 0.2
 
 
 def japan(source: Path, folder: Path, gsim: str) -> Path:
