@@ -34,8 +34,7 @@ SPLITS: tuple[tuple[HoldOut, tuple[str, ...], tuple[str, ...]], ...] = (
     ("row", ("pga",), ("boore_2014", "boosted")),
     ("event_and_site", ("pga",), ("boore_2014", "boosted")),
 )
-"""What is held out (five folds of events, three of others), measures, and the models that are scored; the forest
-without a base at PGA alone."""
+"""What is held out (five folds of events, three of others), measures, and the models that are scored."""
 
 
 def records_of(data: Path) -> tuple[pd.DataFrame, int]:

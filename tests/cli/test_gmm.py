@@ -95,6 +95,17 @@ def test_models_side_by_side(case: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads((out / "run.json").read_text())["settings"]["hold_out"] == "event"
 
 
+def test_models_are_scored_on_the_records_that_are_given(case: Path) -> None:
+    out = case / "blind"
+    command = ["gmm", "compare", f"{case}/train.parquet", "--held-out", f"{case}/test.parquet"]
+    assert main([*command, "--out", str(out), "--config", f"{case}/quick.toml"]) == 0
+    rows = read_table(out / "comparison.parquet", COMPARISON)
+    held = pd.read_parquet(case / "test.parquet")
+    assert rows["held_out"].tolist() == ["given", "given"] and (rows["n"] == len(held)).all()
+    assert set(pd.read_parquet(out / "scores.parquet")["record_id"]) == set(held["record_id"])
+    assert main([*command[:3], "--held-out", command[2], "--out", str(out)]) == 2
+
+
 def test_what_leaks_or_lacks_is_refused(model: Path, case: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit = ["gmm", "fit", f"{case}/train.parquet", "--config", f"{case}/quick.toml", "--out"]
     assert main([*fit, f"{case}/x.npz", "--held-out", f"{case}/train.parquet"]) == 2

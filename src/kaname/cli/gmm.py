@@ -161,10 +161,18 @@ def predict(
 def compare(
     records: Records,
     out: Annotated[Path, typer.Option("--out", help="Folder for comparison.parquet and scores.parquet.")],
+    held_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--held-out", help="Records to score, models fitted to all of RECORDS; default: folds of RECORDS."
+        ),
+    ] = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Score models on events that none of them has seen."""
+    import pandas as pd
+
     from kaname.core import tables
     from kaname.core.config import load_settings
     from kaname.core.files import replacing
@@ -177,18 +185,26 @@ def compare(
     settings = load_settings(GroundMotionSettings, config)
     table, left_out = _records(records, settings.fill, settings.measures)
     makers = {name: _maker(get_model, name, settings.options(name)) for name in settings.models}
-    rows, scores = compared(makers, table, settings.measures, by=settings.hold_out, seed=settings.seed + 1)
-    scores["record_id"] = table["record_id"].to_numpy()[scores["record"]]
+    other = None if held_out is None else _records(held_out, settings.fill, settings.measures)[0]
+    rows, scores = compared(
+        makers, table, settings.measures, by=settings.hold_out, held_out=other, seed=settings.seed + 1
+    )
+    names = table["record_id"] if other is None else pd.concat([table["record_id"], other["record_id"]])
+    scores["record_id"] = names.to_numpy()[scores["record"]]
     tables.write_table(rows, out / "comparison.parquet", COMPARISON)
     with replacing(out / "scores.parquet") as partial:
         scores.to_parquet(partial, index=False)
-    facts = {"inputs": inputs_of([records]), "left_out": left_out, "software": software()}
+    facts = {
+        "inputs": inputs_of([records] if held_out is None else [records, held_out]),
+        "left_out": left_out,
+        "software": software(),
+    }
     write_json(out / "run.json", {**facts, "settings": settings.model_dump(mode="json")})
     if as_json:
         typer.echo(rows.to_json(orient="records"))
         return
     _say_left_out(left_out)
-    if settings.hold_out == "row":
+    if settings.hold_out == "row" and held_out is None:
         typer.echo("rows held out at random share events with the rest: these scores flatter", err=True)
     shown = [
         "measure",

@@ -21,6 +21,8 @@ from kaname.evaluate.splits import LATER, LEAKS, SAME_SITE_KM, SplitBy, audit, b
 
 TWIN_LN = 0.05
 """Two records of one event and place whose measures differ by less than this (natural logarithm) are one."""
+SAME_ORIGIN_S = 5.0
+"""Origin times closer than this may be of one earthquake, from two catalogues; aftershocks come further apart."""
 _EARTH_KM = 6371.0
 
 
@@ -156,7 +158,7 @@ def audit_ground_motions(
             "block": blocks(records["latitude"], records["longitude"]),
         }
     )
-    leaks = audit(plain, by)
+    leaks = audit(plain, by, apart_s=SAME_ORIGIN_S)
     if event_time.isna().any():
         # Where a time is missing nothing is earlier or later.
         leaks = leaks[leaks["kind"] != LATER]

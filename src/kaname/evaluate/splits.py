@@ -259,7 +259,7 @@ def part_of(key: str, *, share: float = TEST_SHARE) -> Part:
     return "validation" if draw < share + VALIDATION_SHARE else "train"
 
 
-def audit(records: pd.DataFrame, by: SplitBy) -> pd.DataFrame:
+def audit(records: pd.DataFrame, by: SplitBy, *, apart_s: float = SAME_EVENT_S) -> pd.DataFrame:
     """Look for what one part of a split knows of another.
 
     Parameters
@@ -271,6 +271,8 @@ def audit(records: pd.DataFrame, by: SplitBy) -> pd.DataFrame:
     by
         What the split promises to keep apart. Parts of a split by station share events, and the other way
         round; that is reported, not forbidden. Samples are never to be shared.
+    apart_s
+        Events closer in time than this [s] may be one under two names.
 
     Returns
     -------
@@ -283,7 +285,7 @@ def audit(records: pd.DataFrame, by: SplitBy) -> pd.DataFrame:
     with_event = records[records["event"] != ""]
     rows = [
         _shared(with_event, "event", "the same event", forbidden=times),
-        _close(with_event, forbidden=by in ("event", "time")),
+        _close(with_event, apart_s, forbidden=by in ("event", "time")),
         _shared(records, "station", "the same station", forbidden=by == "station"),
         _overlapping(records),
         _shared(records, "digest", "the same samples, copied", forbidden=True),
@@ -306,14 +308,14 @@ def _shared(records: pd.DataFrame, column: str, kind: str, *, forbidden: bool) -
     return _leak(kind, forbidden, len(torn), len(n_part), str(torn[0]) if len(torn) else "")
 
 
-def _close(records: pd.DataFrame, *, forbidden: bool) -> dict[str, Any]:
+def _close(records: pd.DataFrame, apart_s: float, *, forbidden: bool) -> dict[str, Any]:
     """Two names of one earthquake: neighbours in time that stand in different parts."""
     events = records.sort_values("time").drop_duplicates(["event", "part"])
     time, part, name = (events[c].to_numpy() for c in ("time", "part", "event"))
     gap_s = np.diff(time) / np.timedelta64(1, "s")
-    torn = np.flatnonzero((gap_s <= SAME_EVENT_S) & (part[1:] != part[:-1]) & (name[1:] != name[:-1]))
+    torn = np.flatnonzero((gap_s <= apart_s) & (part[1:] != part[:-1]) & (name[1:] != name[:-1]))
     detail = f"{name[torn[0]]} and {name[torn[0] + 1]}, {gap_s[torn[0]]:.0f} s apart" if len(torn) else ""
-    kind = f"events within {SAME_EVENT_S:g} s that may be one"
+    kind = f"events within {apart_s:g} s that may be one"
     return _leak(kind, forbidden, len(torn), events["event"].nunique(), detail)
 
 

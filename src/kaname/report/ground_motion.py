@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from kaname.report import style
 
@@ -51,6 +52,10 @@ def residual_figure(scores: pd.DataFrame, models: Sequence[str]) -> Figure:
             )  # fmt: skip
         axes.axhline(0.0, color=style.INK, lw=0.8)
         axes.set_xscale(scale)
+        if scale == "log":
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(label)
     first = figure.axes[0]
     first.set_ylim(-2.5, 2.5)
@@ -113,5 +118,5 @@ def dependence_figure(dependence: Mapping[str, pd.DataFrame]) -> Figure:
         axes.plot(table["value"], table["mean"], color=style.BLUE, lw=1.6, gid=f"dependence-{name}")
         axes.axhline(0.0, color=style.INK, lw=0.8)
         axes.set_xlabel(name)
-    panels[0].set_ylabel("Learned, on top of the published model [ln]")
+    panels[0].set_ylabel("Learned part [ln]")
     return figure

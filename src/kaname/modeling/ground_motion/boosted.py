@@ -12,7 +12,6 @@ from kaname.modeling.ground_motion.contract import model
 from kaname.modeling.ground_motion.learned import COARSE, Floats, LearnedModel, boosting
 from kaname.modeling.ground_motion.trees import Trees
 
-
 _MANY = 20_000
 
 

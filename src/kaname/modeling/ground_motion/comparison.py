@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kaname.core.errors import InputError
 from kaname.core.shaking import column_of
 from kaname.core.tables import Column, Schema, table
-from kaname.evaluate.audit import sites
+from kaname.evaluate.audit import audit_ground_motions, forbid, sites
 from kaname.evaluate.scores import SCORES, block_bootstrap, score_normal, summary
 from kaname.evaluate.splits import blocks, event_chains, folds
 from kaname.modeling.ground_motion.learned import LearnedModel, usable
@@ -145,6 +145,7 @@ def compare(
     measures: Sequence[str],
     *,
     by: HoldOut = "event",
+    held_out: pd.DataFrame | None = None,
     reference: str | None = None,
     n_fold: int = 5,
     seed: int = 1,
@@ -161,6 +162,9 @@ def compare(
         What is predicted.
     by, n_fold, seed
         As `held_out_folds`.
+    held_out
+        Records to score instead of folds of `records`, on all of which models are then fitted; what the two
+        share, but stations, is an error.
     reference
         Model the gain is measured against; by default the one not learned whose log score is highest, for
         each measure.
@@ -171,7 +175,7 @@ def compare(
         `COMPARISON`, a row per measure and model.
     scores : DataFrame
         A row per measure, model and record: `kaname.evaluate.scores.SCORES`, ``domain``, ``measure``,
-        ``model``, ``record`` (position in `records`) and ``event_id``.
+        ``model``, ``record`` (position in `records`, followed by `held_out` where given) and ``event_id``.
 
     Raises
     ------
@@ -181,18 +185,32 @@ def compare(
     if reference is not None and reference not in models:
         raise InputError(f"reference {reference!r} is none of the models: {', '.join(models)}")
     rows, details = [], []
+    given = np.zeros(len(records), bool)
+    if held_out is not None:
+        given = np.repeat([False, True], [len(records), len(held_out)])
+        records = pd.concat([records, held_out], ignore_index=True)
+        part = np.where(given, "test", "train")
+        forbid(audit_ground_motions(records, part, "event", measures=[column_of(m) for m in measures]))
     for measure in measures:
         chosen = np.flatnonzero(usable(records, measure))
         own = records.iloc[chosen].reset_index(drop=True)
-        both = by == "event_and_site"
-        fold = held_out_folds(own, "event" if both else by, n_fold=n_fold, seed=seed)
+        both = by == "event_and_site" and held_out is None
+        if held_out is None:
+            fold = held_out_folds(own, "event" if both else by, n_fold=n_fold, seed=seed)
+        else:
+            fold = np.where(given[chosen], 0, -1).astype(np.intp)
         second = held_out_folds(own, "site", n_fold=n_fold, seed=seed) if both else None
         scored = {name: held_out_scores(make, own, measure, fold, second) for name, make in models.items()}
         event = own["event_id"].to_numpy()[next(iter(scored.values())).index]
         against = reference or _best_published(models, scored)
         for name, scores in scored.items():
             pooled = summary(scores[list(SCORES)], event)
-            row = {**pooled.iloc[0].to_dict(), "measure": measure, "model": name, "held_out": by}
+            row = {
+                **pooled.iloc[0].to_dict(),
+                "measure": measure,
+                "model": name,
+                "held_out": by if held_out is None else "given",
+            }
             row |= {"n_event": len(np.unique(event)), "event_log_score": pooled.iloc[1]["log_score"]}
             if name != against:
                 gain = (scores["log_score"] - scored[against]["log_score"]).to_numpy()
