@@ -38,15 +38,17 @@ def _by_fourier(data: np.ndarray, rate: float, period: float, damping: float, fi
     return np.fft.irfft(wide, n * finer) * finer
 
 
-@pytest.mark.parametrize("damping", [0.02, 0.05, 0.2])
-def test_is_the_solution_in_the_frequency_domain(damping: float) -> None:
-    data = _record()
-    found = response_spectra(_waveform(data), PERIODS, damping=damping)
+@pytest.mark.parametrize(
+    ("damping", "periods"), [(0.05, PERIODS), (0.02, PERIODS[[1, 9]]), (0.2, PERIODS[[1, 9]])]
+)
+def test_is_the_solution_in_the_frequency_domain(damping: float, periods: np.ndarray) -> None:
+    data = _record(n=2500)
+    found = response_spectra(_waveform(data), periods, damping=damping)
     angle = np.radians(np.arange(180))
-    for k, period in enumerate(PERIODS):
+    for k, period in enumerate(periods):
         path = _by_fourier(data, 100.0, period, damping, finer=8 if period < 0.5 else 2)
         np.testing.assert_allclose(found.components[:, k], np.abs(path).max(axis=1), rtol=6e-3)
-        far = path[:2, np.hypot(*path[:2]) > 0.3 * np.hypot(*path[:2]).max()]
+        far = path[:2, np.hypot(*path[:2]) > 0.4 * np.hypot(*path[:2]).max()]
         over = [np.abs(far[0] * np.cos(a) + far[1] * np.sin(a)).max() for a in angle]
         assert found.rotd50[k] == pytest.approx(np.median(over), rel=8e-3)
         assert found.rotd100[k] == pytest.approx(np.max(over), rel=8e-3)

@@ -34,8 +34,8 @@ N_ANGLE = 180
 _FAST = {"nnan", "nsz", "arcp", "contract", "afn", "reassoc"}
 _MOST_FINER = 4
 _BATCH, _TILE = 16, 64
-_SUB, _SUB_BELOW = 4, 32.0
-"""Points that the response is looked up at between samples, when a period has fewer samples than that."""
+_FINE, _MOST_BETWEEN = 32.0, 4
+"""Points of a period at which the largest response is looked for, and the most between two samples."""
 _ENOUGH = 64.0
 """Points of a period that are enough to find the largest of any direction, to 0.1 %."""
 _RISE = 0.7
@@ -183,7 +183,7 @@ def _spectra(
     b = np.array([[*m[1].ravel(), dt] for m in matrices]).T.copy()  # and the interval
     # The record ends, the oscillator does not: it swings freely for a period, as largest after half of it.
     n_after = np.ceil(periods / dt).astype(np.int64)
-    between = np.where(periods / dt < _SUB_BELOW, _SUB, 1)
+    between = np.clip(np.ceil(_FINE * dt / periods), 1, _MOST_BETWEEN).astype(np.int64)
     skip = np.maximum(1, periods / dt / _ENOUGH).astype(np.int64)
     peaks, over = _oscillate(ground, a, b, n_after, between, skip, pair[0], pair[1], directions)
     square = (2 * np.pi / periods) ** 2

@@ -190,16 +190,16 @@ def gather_records(paths: Sequence[Path]) -> tuple[list[Record], list[dict[str, 
             continue
         failures += read.failures
         found += [(record, path) for record in read.records]
-    groups: list[list[tuple[Accelerogram, Path]]] = []
+    by_sensor: dict[str, list[list[tuple[Accelerogram, Path]]]] = {}
     for record, path in found:
-        for group in groups:
-            if _together(record, group):
-                group.append((record, path))
-                break
+        own = by_sensor.setdefault(sensor_of(record.samples.ids[0]), [])
+        fitting = next((group for group in own if _together(record, group)), None)
+        if fitting is None:
+            own.append([(record, path)])
         else:
-            groups.append([(record, path)])
+            fitting.append((record, path))
     records = []
-    for group in groups:
+    for group in (g for own in by_sensor.values() for g in own):
         try:
             records.append(_record([r for r, _ in group], sorted({p.name for _, p in group})))
         except KanameError as error:
@@ -219,10 +219,7 @@ def _with_depth(record: Record, records: list[Record]) -> Record:
 
 
 def _together(record: Accelerogram, group: list[tuple[Accelerogram, Path]]) -> bool:
-    first = group[0][0]
-    if sensor_of(record.samples.ids[0]) != sensor_of(first.samples.ids[0]):
-        return False
-    apart_s = abs((record.samples.start - first.samples.start) / np.timedelta64(1, "s"))
+    apart_s = abs((record.samples.start - group[0][0].samples.start) / np.timedelta64(1, "s"))
     return bool(apart_s <= TOGETHER_S) and all(record.samples.ids != r.samples.ids for r, _ in group)
 
 
