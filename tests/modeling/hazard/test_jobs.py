@@ -94,6 +94,15 @@ def test_a_learned_model_in_the_classical_calculation_of_japan(
     result = run_jobs(job, models=[exported.module], python=openquake)
     curve = result.tables["hazard_curve-mean-PGA"].filter(like="poe-").to_numpy()[0]
     assert (np.diff(curve) <= 0).all() and 0.01 < curve[0] < 0.2
+    bins = {"mag_bin_width": "0.5", "distance_bin_width": "20", "coordinate_bin_width": "1"}
+    parameters = {"calculation_mode": "disaggregation", "poes_disagg": "0.02", "poes": "0.02", **bins}
+    parameters |= {"num_epsilon_bins": "3", "disagg_outputs": "Mag_Dist"}
+    result = run_jobs(job, models=[exported.module], python=openquake, parameters=parameters)
+    assert not result.failed
+    shares = result.tables["Mag_Dist-0"]
+    # The contributions of independent bins make up the probability that was asked for.
+    for _, part in shares.groupby("imt"):
+        assert 1 - np.prod(1 - part["rlz0"]) == pytest.approx(0.02, rel=0.05)
 
 
 def japan(source: Path, folder: Path, gsim: str) -> Path:
