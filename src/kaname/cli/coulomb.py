@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 REMARKS = (
     "An elastic, uniform half space: no layers, no topography, no afterslip, no relaxation, no fluids.",
-    "The slip of the source is taken as it is; near it (within a subfault or two) the change is an artefact of "
-    "how the slip was cut into rectangles.",
-    "Positive change means nearer to failure, not that an earthquake will follow. The distance from the rupture alone "
-    "tells aftershock places about as well in most published tests: compare with --aftershocks.",
+    "The slip of the source is taken as it is; near it (within a subfault or two) the change is an artefact "
+    "of how the slip was cut into rectangles.",
+    "A positive change means nearer to failure, not that an earthquake will follow. The distance from the "
+    "rupture alone may tell as much about where aftershocks are: compare with --aftershocks.",
 )
 
 
@@ -45,8 +45,8 @@ def command(
         typer.Option(
             "--regional",
             metavar="REGIME,AZIMUTH,MPA",
-            help="For --receiver optimal: strike-slip, normal or thrust, the azimuth of the greatest horizontal "
-            "compression, greatest minus least compression.",
+            help="For --receiver optimal: strike-slip, normal or thrust, the azimuth of the greatest "
+            "horizontal compression, greatest minus least compression.",
         ),
     ] = "",
     depth: Annotated[
@@ -70,7 +70,7 @@ def command(
     limit: Annotated[float, typer.Option("--limit", help="End of the colours [MPa].")] = 0.1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Compute where an earthquake brought other faults nearer to failure; write maps, sections, tables, report."""
+    """Compute where an earthquake brought other faults nearer to failure; write maps, tables and a report."""
     import numpy as np
     import pandas as pd
 
@@ -119,7 +119,7 @@ def command(
     figures: dict[str, Any] = {}
     slices: list[pd.DataFrame] = []
     for level in depth or [round(min(max(rupture.epicentre_depth_km, 0.0), 30.0), 1)]:
-        table = field.coulomb_at(rupture, *places, level, receivers, medium)
+        table = field.coulomb_at(rupture, places[0], places[1], level, receivers, medium)
         write_geotiff(
             out / f"coulomb_{level:g}km.tif",
             {
@@ -144,12 +144,13 @@ def command(
     summary |= {"points": len(changes), "singular": int(changes["singular"].sum())}
 
     cut = field.section(
-        rupture, azimuth_deg=turned, half_length_km=margin, depth_km=max(30.0, float(-corners[..., 2].min()) + 5),
+        rupture,
+        azimuth_deg=turned,
+        half_length_km=margin,
+        depth_km=max(30.0, float(-corners[..., 2].min()) + 5),
         spacing_km=spacing,
-    )  # fmt: skip
-    table = field.coulomb_at(
-        rupture, *(cut[c] for c in ("latitude", "longitude", "depth_km")), receivers, medium
     )
+    table = field.coulomb_at(rupture, cut["latitude"], cut["longitude"], cut["depth_km"], receivers, medium)
     table["along_km"] = cut["along_km"].to_numpy()
     write_table(table, out / "section.parquet", field.STRESS_CHANGES)
     figures["Section from A to B"] = _section_figure(rupture, table, turned, events, limit)
@@ -198,8 +199,9 @@ def _source(text: str, plane: int) -> tuple[Source, list[Path]]:
             numbers = []
         if len(numbers) != 7:
             raise InputError(f"{text!r} is neither a file nor LAT,LON,DEPTH_KM,STRIKE,DIP,RAKE,MW")
-        names = ("strike_deg", "dip_deg", "rake_deg", "magnitude")
-        return sources.from_double_couple(*numbers[:3], **dict(zip(names, numbers[3:]))), []
+        lat, lon, depth, strike, dip, rake, magnitude = numbers
+        angles = {"strike_deg": strike, "dip_deg": dip, "rake_deg": rake}
+        return sources.from_double_couple(lat, lon, depth, magnitude=magnitude, **angles), []
     if path.suffix.lower() == ".fsp":
         return sources.from_finite_source(_whole(read_srcmod(path))), [path]
     if path.suffix.lower() in (".csv", ".parquet"):

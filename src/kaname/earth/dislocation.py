@@ -1,11 +1,11 @@
 """Rectangular and triangular dislocations in an elastic full or half space: displacement and strain anywhere.
 
-The fields are those of Okada (1985, 1992; DOI 10.1785/BSSA0820021018) for rectangles and of Nikkhoo and Walter
-(2015; DOI 10.1093/gji/ggv035) for triangles, from one closed form for polygons (`dislocation_kernels`) that is
-singular on the edges of a dislocation and nowhere else.
+The fields are those of Okada (1985, 1992; DOI 10.1785/BSSA0820021018) for rectangles and of Nikkhoo and
+Walter (2015; DOI 10.1093/gji/ggv035) for triangles, from one closed form for polygons (`dislocation_kernels`)
+that is singular on the edges of a dislocation and nowhere else.
 
-Coordinates are east, north, up in any one unit of length, the surface of the half space at 0 and the ground below;
-displacements have the unit of slip, strains that of slip by length. Strains are ``ee, en, eu, nn, nu, uu``.
+Coordinates are east, north, up in any one unit of length, the surface of the half space at 0 and the ground
+below; displacements have the unit of slip, strains that of slip by length. Strains are ``ee, en, eu, nn, nu, uu``.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Dislocations:
     """
 
     vertices: Floats
-    """``(m, k, 3)`` east, north, up of the corners, counter-clockwise seen from where the normal points to; ``k``
-    is 3 or 4."""
+    """``(m, k, 3)`` east, north, up of the corners, counter-clockwise seen from where the normal points to;
+    ``k`` is 3 or 4."""
     burgers: Floats
     """``(m, 3)``: displacement (east, north, up) of the side to which the normal points against the other."""
 
@@ -87,8 +87,9 @@ class Dislocations:
             ``(m, k, 3)`` corners; the normal follows from their order by the right-hand rule.
         slip
             ``(m, 3)`` strike slip, dip slip and opening of the side to which the normal points: along the
-            horizontal ``up x normal``, along ``normal x strike``, and along the normal (Nikkhoo and Walter 2015). With
-            the normal upwards these are left-lateral slip, thrust and opening. A horizontal one strikes north.
+            horizontal ``up x normal``, along ``normal x strike``, and along the normal (Nikkhoo and Walter
+            2015). With the normal upwards these are left-lateral slip, thrust and opening. A horizontal one
+            strikes north.
         """
         corners = np.array(vertices, dtype=float)
         if corners.ndim != 3 or corners.shape[1] not in (3, 4) or corners.shape[2] != 3:
@@ -120,7 +121,7 @@ class Dislocations:
         width: ArrayLike,
         opening: ArrayLike = 0.0,
     ) -> Dislocations:
-        """Return rectangles by the middles of their top edges, as SRCMOD and Okada give them; inputs broadcast.
+        """Return rectangles by the middles of their top edges, as SRCMOD gives them; inputs broadcast.
 
         Parameters
         ----------
@@ -156,7 +157,7 @@ class Dislocations:
 
 
 def fault_axes(strike_deg: ArrayLike, dip_deg: ArrayLike) -> tuple[Floats, Floats]:
-    """Return unit vectors ``(n, 3)`` (east, north, up) along the strike and down the dip (Aki and Richards)."""
+    """Return unit vectors ``(n, 3)`` (east, north, up) along the strike and down the dip."""
     strike, dip = np.radians(np.atleast_1d(strike_deg)), np.radians(np.atleast_1d(dip_deg))
     strike, dip = np.broadcast_arrays(strike, dip)
     along = np.stack([np.sin(strike), np.cos(strike), np.zeros_like(strike)], axis=-1)
@@ -228,7 +229,7 @@ def _field(
             if (up > 0).any():
                 bad = int(np.argmax(up > 0))
                 raise InputError(
-                    f"{name} {bad} is {up[bad]:g} above the surface of the half space; up is negative below it"
+                    f"{name} {bad} is {up[bad]:g} above the surface of the half space; up is negative below"
                 )
     extent = np.abs(np.roll(source.vertices, -1, axis=1) - source.vertices).max(initial=0)
     edges = kernels.prepare(source.vertices, source.burgers)
@@ -245,8 +246,8 @@ def _field(
     values[singular] = np.nan
     if singular.any():
         warnings.warn(
-            f"{int(singular.sum())} of {len(places)} points are on an edge of a dislocation, where the {what} has "
-            "no value: NaN there; move them, or leave them out by `Field.singular`",
+            f"{int(singular.sum())} of {len(places)} points are on an edge of a dislocation, where the {what} "
+            "has no value: NaN there; move them, or leave them out by `Field.singular`",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -5,9 +5,10 @@ space adds the mirror image and a third part without shear traction at the surfa
 (Boussinesq's problem): ``docs/coulomb.md`` derives it. All is a sum over edges of integrals that are singular
 on the edges alone, so there are no artefacts in line with an edge and no configurations to choose among.
 
-Symbols: ``R`` from the point to the source, ``t`` along the edge, ``q = t x b``, ``w`` the integral of 1/R along
-the edge, ``kappa = 1 / (2 (1 - nu))``. ``G0`` and ``G1`` are the integrals of ``log(R + d)`` and of
-``d log(R + d) - R`` along the edge, ``d`` the height of the (mirrored) point above the source.
+Symbols: ``R`` from the point to the source, ``t`` along the edge, ``q = t x b``, ``w`` the integral of 1/R
+along the edge, ``kappa = 1 / (2 (1 - nu))``. ``G0`` and ``G1`` (in the code ``g`` and ``h``, with the axes of
+their derivatives) are the integrals of ``log(R + d)`` and of ``d log(R + d) - R`` along the edge, ``d`` the
+height of the mirrored point above the source.
 """
 
 from __future__ import annotations
@@ -18,23 +19,26 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+
 VERTICAL = 1e-5
-"""Edges whose sine of the angle with the vertical is smaller are taken as vertical where it must be one or other."""
-NEAR = 1e-20
-"""Points this near to an edge (half the square of the angle it lacks to 180 degrees) count as on it."""
+"""Edges are taken as vertical when the sine of their angle with the vertical is smaller."""
+FAR = 1e20
+"""Points count as on an edge when the angle at which they see it lacks about 1e-10 to 180 degrees."""
 
 FOUR_PI = 4 * math.pi
+THIRD = 1 / 3
 
 FAST = {"contract", "arcp"}
 """Fused products and reciprocals; NaN, infinities and the order of sums stay as written."""
 
 
-def prepare(vertices: NDArray[np.float64], burgers: NDArray[np.float64]) -> NDArray[np.float64]:
+def prepare(vertices: Floats, burgers: Floats) -> Floats:
     """Return what of each edge does not depend on the point, ``(m, k, 13)``; edges are turned to run upwards.
 
-    In order: index of the lower and of the upper end, length, direction (3), cosine and sine of its horizontal
-    direction, sine of its angle with the vertical (0: vertical), Burgers vector in the frame of the edge (3),
-    sign of the turn (also of that Burgers vector).
+    In order: index of the lower and of the upper end, length, direction (3), cosine and sine of its
+    horizontal direction, sine of its angle with the vertical (0: vertical), Burgers vector in the frame of
+    the edge (3), sign of the turn (also of that Burgers vector).
     """
     m, k = vertices.shape[:2]
     first = np.broadcast_to(np.arange(k), (m, k))
@@ -54,40 +58,42 @@ def prepare(vertices: NDArray[np.float64], burgers: NDArray[np.float64]) -> NDAr
     some = np.where(steep, 1.0, flat)
     cosine, sine = np.where(steep, 1.0, along[..., 0] / some), np.where(steep, 0.0, along[..., 1] / some)
     b = sign[..., None] * burgers[:, None, :]
+    direction = np.moveaxis(along / length[..., None], 2, 0)
     columns = (
-        (lower, upper, length, *np.moveaxis(along / length[..., None], 2, 0), cosine, sine)
-        + (np.where(steep, 0.0, flat / length),)
-        + (cosine * b[..., 0] + sine * b[..., 1], cosine * b[..., 1] - sine * b[..., 0], b[..., 2], sign)
+        *(lower, upper, length, *direction, cosine, sine, np.where(steep, 0.0, flat / length)),
+        *(cosine * b[..., 0] + sine * b[..., 1], cosine * b[..., 1] - sine * b[..., 0], b[..., 2], sign),
     )
     return np.ascontiguousarray(np.stack(np.broadcast_arrays(*columns), axis=2), dtype=float)
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def _along(ra, rb, sa, sb, p2, length):
-    """Return the integrals along an edge of 1/R^3, s/R^3, 1/R^5, s/R^5, and what is singular on the edge alone."""
-    total, product = ra + rb, ra * rb
+def _along(ra: float, rb: float, sa: float, sb: float, p2: float, length: float) -> tuple[float, ...]:
+    """Return the integrals along an edge of 1/R^3, s/R^3, 1/R^5, s/R^5, and one infinite on it alone."""
+    ia, ib = 1 / ra, 1 / rb
+    total, product, inverse = ra + rb, ra * rb, ia * ib
     dot = p2 + sa * sb
-    # The product of the distances and their dot product cancel beside the edge; there the cross product tells.
-    d = product + dot if dot > 0 else p2 * length * length / (product - dot)
-    i3 = length * total / (product * d)
-    i5 = i3 / (3 * product) * ((ra * ra + rb * rb - product) / product + total * total / d)
-    return i3, 1 / ra - 1 / rb, i5, (1 / (ra * ra * ra) - 1 / (rb * rb * rb)) / 3, d
+    # The product of the distances and their dot product cancel beside the edge; there the cross product does.
+    steep = 1 / (product + dot) if dot > 0 else (product - dot) / (p2 * length * length)
+    i3 = length * total * inverse * steep
+    i5 = i3 * inverse * ((ra * ra + rb * rb) * inverse - 1 + total * total * steep) * THIRD
+    return i3, ia - ib, i5, (ia * ia * ia - ib * ib * ib) * THIRD, steep
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def _seventh(ra, rb, d, i3, i5):
+def _seventh(ra: float, rb: float, steep: float, i3: float, i5: float) -> tuple[float, ...]:
     """Return the integrals along an edge of 1/R^7 and s/R^7, by differentiating those of 1/R^5."""
-    product, total = ra * rb, ra + rb
-    squares = (ra * ra + rb * rb) / product
-    ratio = total * total / d
+    ia, ib, total = 1 / ra, 1 / rb, ra + rb
+    inverse = ia * ib
+    squares, ratio = (ra * ra + rb * rb) * inverse, total * total * steep
     slope = squares * squares - 2 - 0.5 * squares + ratio * (0.5 * squares + 0.5 * ratio - 1)
-    i7 = i5 * (squares - 1 + ratio) / (5 * product) + 2 / 15 * i3 * slope / (product * product)
-    return i7, (1 / (ra * ra * ra * ra * ra) - 1 / (rb * rb * rb * rb * rb)) / 5
+    i7 = inverse * (i5 * (squares - 1 + ratio) * 0.2 + 0.4 * THIRD * i3 * slope * inverse)
+    a2, b2 = ia * ia, ib * ib
+    return i7, (a2 * a2 * ia - b2 * b2 * ib) * 0.2
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def _atanh(x):
-    """Return the inverse hyperbolic tangent; far sources have small arguments, for which a series is quick."""
+def _atanh(x: float) -> float:
+    """Return the inverse hyperbolic tangent; far sources have small arguments, for which a series serves."""
     if abs(x) > 0.1:
         return 0.5 * math.log((1 + x) / (1 - x))
     y = x * x
@@ -96,7 +102,7 @@ def _atanh(x):
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def _atan2(y, x):
+def _atan2(y: float, x: float) -> float:
     """Return ``atan2``, by a series where the angle is small."""
     if abs(y) > 0.1 * x:
         return math.atan2(y, x)
@@ -107,16 +113,18 @@ def _atan2(y, x):
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def _log_ratio(ra, rb, d, length):
+def _log_ratio(ra: float, rb: float, steep: float, length: float) -> float:
     """Return the integral of 1/R along the edge."""
     total = ra + rb
     if length > 0.1 * total:
-        return math.log1p(length * (total + length) / d)
+        return math.log1p(length * (total + length) * steep)
     return 2 * _atanh(length / total)
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def _solid_angle(ax, ay, az, bx, by, bz, cx, cy, cz):
+def _solid_angle(
+    ax: float, ay: float, az: float, bx: float, by: float, bz: float, cx: float, cy: float, cz: float
+) -> float:
     """Return the solid angle of a triangle [steradian], positive where its normal points away."""
     ra = math.sqrt(ax * ax + ay * ay + az * az)
     rb = math.sqrt(bx * bx + by * by + bz * bz)
@@ -131,80 +139,90 @@ def _solid_angle(ax, ay, az, bx, by, bz, cx, cy, cz):
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def _angle_of(x, y, z, vertices):
+def _angle_of(x: float, y: float, z: float, vertices: Floats, i: int) -> float:
     angle = 0.0
-    ax, ay, az = vertices[0, 0] - x, vertices[0, 1] - y, vertices[0, 2] - z
-    for j in range(1, vertices.shape[0] - 1):
+    ax, ay, az = vertices[i, 0, 0] - x, vertices[i, 0, 1] - y, vertices[i, 0, 2] - z
+    for j in range(1, vertices.shape[1] - 1):
         angle += _solid_angle(
             ax,
             ay,
             az,
-            vertices[j, 0] - x,
-            vertices[j, 1] - y,
-            vertices[j, 2] - z,
-            vertices[j + 1, 0] - x,
-            vertices[j + 1, 1] - y,
-            vertices[j + 1, 2] - z,
+            vertices[i, j, 0] - x,
+            vertices[i, j, 1] - y,
+            vertices[i, j, 2] - z,
+            vertices[i, j + 1, 0] - x,
+            vertices[i, j + 1, 1] - y,
+            vertices[i, j + 1, 2] - z,
         )
     return angle
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def _direct_displacement(x, y, z, vertices, edges, burgers, kappa):
-    """Return 4 pi u in a full space, and how near to singular: the least of d / (ra rb)."""
-    angle = _angle_of(x, y, z, vertices)
-    ux, uy, uz = -burgers[0] * angle, -burgers[1] * angle, -burgers[2] * angle
-    near = 2.0
-    for j in range(edges.shape[0]):
-        e = edges[j]
-        first, second = int(e[0]), int(e[1])
-        length, tx, ty, tz = e[2], e[3], e[4], e[5]
-        bx, by, bz = e[12] * burgers[0], e[12] * burgers[1], e[12] * burgers[2]
-        ax, ay, az = vertices[first, 0] - x, vertices[first, 1] - y, vertices[first, 2] - z
-        cx, cy, cz = vertices[second, 0] - x, vertices[second, 1] - y, vertices[second, 2] - z
+def _direct_displacement(
+    x: float, y: float, z: float, vertices: Floats, edges: Floats, burgers: Floats, i: int, kappa: float
+) -> tuple[float, ...]:
+    """Return 4 pi u in a full space, and how near to singular."""
+    angle = _angle_of(x, y, z, vertices, i)
+    ux, uy, uz = -burgers[i, 0] * angle, -burgers[i, 1] * angle, -burgers[i, 2] * angle
+    far = 0.0
+    for j in range(edges.shape[1]):
+        first, second = int(edges[i, j, 0]), int(edges[i, j, 1])
+        length, tx, ty, tz = edges[i, j, 2], edges[i, j, 3], edges[i, j, 4], edges[i, j, 5]
+        bx, by, bz = (
+            edges[i, j, 12] * burgers[i, 0],
+            edges[i, j, 12] * burgers[i, 1],
+            edges[i, j, 12] * burgers[i, 2],
+        )
+        ax, ay, az = vertices[i, first, 0] - x, vertices[i, first, 1] - y, vertices[i, first, 2] - z
+        cx, cy, cz = vertices[i, second, 0] - x, vertices[i, second, 1] - y, vertices[i, second, 2] - z
         ra = math.sqrt(ax * ax + ay * ay + az * az)
         rb = math.sqrt(cx * cx + cy * cy + cz * cz)
         sa = ax * tx + ay * ty + az * tz
         px, py, pz = ax - sa * tx, ay - sa * ty, az - sa * tz
-        i3, j3, _, _, d = _along(ra, rb, sa, sa + length, px * px + py * py + pz * pz, length)
-        near = min(near, d / (ra * rb))
+        i3, j3, _, _, steep = _along(ra, rb, sa, sa + length, px * px + py * py + pz * pz, length)
+        far += steep * ra * rb
         qx, qy, qz = ty * bz - tz * by, tz * bx - tx * bz, tx * by - ty * bx
-        w = (1 - kappa) * _log_ratio(ra, rb, d, length)
+        w = (1 - kappa) * _log_ratio(ra, rb, steep, length)
         rq = kappa * (ax * qx + ay * qy + az * qz)
         ux -= w * qx + rq * (px * i3 + tx * j3)
         uy -= w * qy + rq * (py * i3 + ty * j3)
         uz -= w * qz + rq * (pz * i3 + tz * j3)
-    return ux, uy, uz, near
+    return ux, uy, uz, far
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def _direct_strain(x, y, z, vertices, edges, burgers, kappa):
+def _direct_strain(
+    x: float, y: float, z: float, vertices: Floats, edges: Floats, burgers: Floats, i: int, kappa: float
+) -> tuple[float, ...]:
     """Return 4 pi times the strain (xx, xy, xz, yy, yz, zz) in a full space, and how near to singular."""
     xx = xy = xz = yy = yz = zz = 0.0
     ox = oy = oz = 0.0
-    near = 2.0
+    far = 0.0
     half = 0.5 - kappa
-    for j in range(edges.shape[0]):
-        e = edges[j]
-        first, second = int(e[0]), int(e[1])
-        length, tx, ty, tz = e[2], e[3], e[4], e[5]
-        bx, by, bz = e[12] * burgers[0], e[12] * burgers[1], e[12] * burgers[2]
-        ax, ay, az = vertices[first, 0] - x, vertices[first, 1] - y, vertices[first, 2] - z
-        cx, cy, cz = vertices[second, 0] - x, vertices[second, 1] - y, vertices[second, 2] - z
+    for j in range(edges.shape[1]):
+        first, second = int(edges[i, j, 0]), int(edges[i, j, 1])
+        length, tx, ty, tz = edges[i, j, 2], edges[i, j, 3], edges[i, j, 4], edges[i, j, 5]
+        bx, by, bz = (
+            edges[i, j, 12] * burgers[i, 0],
+            edges[i, j, 12] * burgers[i, 1],
+            edges[i, j, 12] * burgers[i, 2],
+        )
+        ax, ay, az = vertices[i, first, 0] - x, vertices[i, first, 1] - y, vertices[i, first, 2] - z
+        cx, cy, cz = vertices[i, second, 0] - x, vertices[i, second, 1] - y, vertices[i, second, 2] - z
         ra = math.sqrt(ax * ax + ay * ay + az * az)
         rb = math.sqrt(cx * cx + cy * cy + cz * cz)
         sa = ax * tx + ay * ty + az * tz
         px, py, pz = ax - sa * tx, ay - sa * ty, az - sa * tz
         p2 = px * px + py * py + pz * pz
-        i3, j3, i5, j5, d = _along(ra, rb, sa, sa + length, p2, length)
-        near = min(near, d / (ra * rb))
+        i3, j3, i5, j5, steep = _along(ra, rb, sa, sa + length, p2, length)
+        far += steep * ra * rb
         k5 = i3 - p2 * i5
         qx, qy, qz = ty * bz - tz * by, tz * bx - tx * bz, tx * by - ty * bx
         wx, wy, wz = px * i3 + tx * j3, py * i3 + ty * j3, pz * i3 + tz * j3
         # The solid angle's gradient, by the law of Biot and Savart.
-        ox += e[12] * (wy * tz - wz * ty)
-        oy += e[12] * (wz * tx - wx * tz)
-        oz += e[12] * (wx * ty - wy * tx)
+        ox += edges[i, j, 12] * (wy * tz - wz * ty)
+        oy += edges[i, j, 12] * (wz * tx - wx * tz)
+        oz += edges[i, j, 12] * (wx * ty - wy * tx)
         rq = kappa * (ax * qx + ay * qy + az * qz)
         a, b, c = 3 * rq * i5, 3 * rq * j5, 3 * rq * k5
         g = rq * i3
@@ -214,7 +232,7 @@ def _direct_strain(x, y, z, vertices, edges, burgers, kappa):
         xy -= half * (qx * wy + qy * wx) + a * px * py + b * (px * ty + py * tx) + c * tx * ty
         xz -= half * (qx * wz + qz * wx) + a * px * pz + b * (px * tz + pz * tx) + c * tx * tz
         yz -= half * (qy * wz + qz * wy) + a * py * pz + b * (py * tz + pz * ty) + c * ty * tz
-    bx, by, bz = burgers[0], burgers[1], burgers[2]
+    bx, by, bz = burgers[i, 0], burgers[i, 1], burgers[i, 2]
     return (
         xx - bx * ox,
         xy - 0.5 * (bx * oy + by * ox),
@@ -222,72 +240,82 @@ def _direct_strain(x, y, z, vertices, edges, burgers, kappa):
         yy - by * oy,
         yz - 0.5 * (by * oz + bz * oy),
         zz - bz * oz,
-        near,
+        far,
     )
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def _ends(x, y, up, vertices, e):
-    """Return both ends of an edge from the mirrored point, in the frame of the edge, and the edge's direction."""
-    first, second = int(e[0]), int(e[1])
-    cosine, sine = e[6], e[7]
-    ax, ay = vertices[first, 0] - x, vertices[first, 1] - y
-    bx, by = vertices[second, 0] - x, vertices[second, 1] - y
-    a1, a2, a3 = cosine * ax + sine * ay, cosine * ay - sine * ax, vertices[first, 2] - up
-    c1, c2, c3 = cosine * bx + sine * by, cosine * by - sine * bx, vertices[second, 2] - up
-    steep = e[8] == 0.0
-    t1, t2 = (e[3], e[4]) if steep else (e[8], 0.0)
-    return a1, a2, a3, c1, c2, c3, t1, t2, e[5]
+def _ends(
+    x: float, y: float, up: float, vertices: Floats, edges: Floats, i: int, j: int
+) -> tuple[float, ...]:
+    """Return both ends of an edge from the mirrored point, and its direction, in the frame of the edge."""
+    first, second = int(edges[i, j, 0]), int(edges[i, j, 1])
+    cosine, sine = edges[i, j, 6], edges[i, j, 7]
+    ax, ay = vertices[i, first, 0] - x, vertices[i, first, 1] - y
+    bx, by = vertices[i, second, 0] - x, vertices[i, second, 1] - y
+    a1, a2, a3 = cosine * ax + sine * ay, cosine * ay - sine * ax, vertices[i, first, 2] - up
+    c1, c2, c3 = cosine * bx + sine * by, cosine * by - sine * bx, vertices[i, second, 2] - up
+    steep = edges[i, j, 8] == 0.0
+    t1, t2 = (edges[i, j, 3], edges[i, j, 4]) if steep else (edges[i, j, 8], 0.0)
+    return a1, a2, a3, c1, c2, c3, t1, t2, edges[i, j, 5]
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def _surface_displacement(x, y, up, vertices, edges, burgers, kappa):
-    """Return 4 pi times what the surface adds: image and third part; the mirrored point is ``up`` above it."""
+def _surface_displacement(
+    x: float, y: float, up: float, vertices: Floats, edges: Floats, burgers: Floats, i: int, kappa: float
+) -> tuple[float, ...]:
+    """Return 4 pi times what the surface adds, image and third part; ``up`` is that of the mirrored point."""
     direct = 2 * (1 / kappa - 1)  # 4 (1 - nu) - 2 = 2 (1 - 2 nu)
     rise = 2 / kappa  # 4 (1 - nu)
-    angle = _angle_of(x, y, up, vertices)
-    ux, uy, uz = -burgers[0] * angle, -burgers[1] * angle, burgers[2] * angle
-    for j in range(edges.shape[0]):
-        e = edges[j]
-        a1, a2, a3, c1, c2, c3, t1, t2, t3 = _ends(x, y, up, vertices, e)
-        length, s, b1, b2, b3 = e[2], e[8], e[9], e[10], e[11]
+    angle = _angle_of(x, y, up, vertices, i)
+    ux, uy, uz = -burgers[i, 0] * angle, -burgers[i, 1] * angle, burgers[i, 2] * angle
+    for j in range(edges.shape[1]):
+        a1, a2, a3, c1, c2, c3, t1, t2, t3 = _ends(x, y, up, vertices, edges, i, j)
+        length, s, b1, b2, b3 = (
+            edges[i, j, 2],
+            edges[i, j, 8],
+            edges[i, j, 9],
+            edges[i, j, 10],
+            edges[i, j, 11],
+        )
         ra = math.sqrt(a1 * a1 + a2 * a2 + a3 * a3)
         rb = math.sqrt(c1 * c1 + c2 * c2 + c3 * c3)
         sa = a1 * t1 + a2 * t2 + a3 * t3
         sb = sa + length
         p1, p2, p3 = a1 - sa * t1, a2 - sa * t2, a3 - sa * t3
         square = p1 * p1 + p2 * p2 + p3 * p3
-        i3, j3, i5, j5, d = _along(ra, rb, sa, sb, square, length)
+        i3, j3, i5, j5, steep = _along(ra, rb, sa, sb, square, length)
         k5 = i3 - square * i5
-        w = _log_ratio(ra, rb, d, length)
+        w = _log_ratio(ra, rb, steep, length)
         w1, w2, w3 = p1 * i3 + t1 * j3, p2 * i3 + t2 * j3, p3 * i3 + t3 * j3
         w13 = 3 * (p1 * p3 * i5 + (p1 * t3 + p3 * t1) * j5 + t1 * t3 * k5)
         w23 = 3 * (p2 * p3 * i5 + (p2 * t3 + p3 * t2) * j5 + t2 * t3 * k5)
         w33 = 3 * (p3 * p3 * i5 + 2 * p3 * t3 * j5 + t3 * t3 * k5) - i3
         fa, fb = ra - a3, rb - c3
-        ma, mb = 1 / (ra * fa), 1 / (rb * fb)
+        ka, kb = 1 / fa, 1 / fb
+        ma, mb = ka / ra, kb / rb
         if s == 0.0:
             # A vertical edge: the integrals are differences of their antiderivatives along the depth.
-            m = 1 / fb - 1 / fa
-            n = mb / fb - ma / fa
-            v = 0.5 / (fa * fa) - 0.5 / (fb * fb)
-            f = 0.5 * (math.log(fb / fa) - c3 / fb + a3 / fa)
+            m, n = kb - ka, mb * kb - ma * ka
+            v = 0.5 * (ka * ka - kb * kb)
+            f = 0.5 * (math.log(fb * ka) - c3 * kb + a3 * ka)
             g1, g2 = -a1 * m, -a2 * m
             g11, g12, g22 = m - a1 * a1 * n, -a1 * a2 * n, m - a2 * a2 * n
             h11, h12, h22 = f - a1 * a1 * v, -a1 * a2 * v, f - a2 * a2 * v
         else:
+            over = 1 / s
             tangent = s / (1 + t3)
             offset = t3 * a1 - s * a3
             ta = ra + sa if sa > 0 else square / (ra - sa)
             tb = rb + sb if sb > 0 else square / (rb - sb)
             rise_of = a2 * tangent * length * (ta + tb) / (ra + rb)
-            g2 = -2 * _atan2(rise_of, a2 * a2 + (tangent * ta + offset) * (tangent * tb + offset)) / s
-            g1 = -(2 * _atanh(length * ((sa + sb) / (ra + rb) - t3) / (fa + fb)) + t3 * w) / s
-            g11 = (c1 * mb - a1 * ma - t3 * w1) / s
-            g12 = (a2 * (mb - ma) - t3 * w2) / s
+            g2 = -2 * _atan2(rise_of, a2 * a2 + (tangent * ta + offset) * (tangent * tb + offset)) * over
+            g1 = -(2 * _atanh(length * ((sa + sb) / (ra + rb) - t3) / (fa + fb)) + t3 * w) * over
+            g11 = (c1 * mb - a1 * ma - t3 * w1) * over
+            g12 = (a2 * (mb - ma) - t3 * w2) * over
             g22 = -g11 - w3
-            h11 = -(c1 / fb - a1 / fa + t3 * g1) / s
-            h12 = -(a2 * (1 / fb - 1 / fa) + t3 * g2) / s
+            h11 = -(c1 * kb - a1 * ka + t3 * g1) * over
+            h12 = -(a2 * (kb - ka) + t3 * g2) * over
             h22 = -w - h11
         q1, q2, q3 = t2 * b3 - t3 * b2, t3 * b1 - t1 * b3, t1 * b2 - t2 * b1
         rq = a1 * q1 + a2 * q2 + a3 * q3
@@ -315,33 +343,40 @@ def _surface_displacement(x, y, up, vertices, edges, burgers, kappa):
             + k * (2 * q3 * w3 - rq * w33 - 2 * qw)
             - k_up * (q1 * w13 + q2 * w23 + q3 * w33)
         )
-        i = (1 - k) * w
-        u1 = direct * f1 + 2 * up * f13 - i * q1 - k * rq * w1
-        u2 = direct * f2 + 2 * up * f23 - i * q2 - k * rq * w2
-        ux += e[6] * u1 - e[7] * u2
-        uy += e[7] * u1 + e[6] * u2
-        uz += rise * f3 - 2 * up * f33 + i * q3 + k * rq * w3
+        mirror = (1 - k) * w
+        u1 = direct * f1 + 2 * up * f13 - mirror * q1 - k * rq * w1
+        u2 = direct * f2 + 2 * up * f23 - mirror * q2 - k * rq * w2
+        ux += edges[i, j, 6] * u1 - edges[i, j, 7] * u2
+        uy += edges[i, j, 7] * u1 + edges[i, j, 6] * u2
+        uz += rise * f3 - 2 * up * f33 + mirror * q3 + k * rq * w3
     return ux, uy, uz
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def _surface_strain(x, y, up, vertices, edges, kappa):
+def _surface_strain(
+    x: float, y: float, up: float, vertices: Floats, edges: Floats, i: int, kappa: float
+) -> tuple[float, ...]:
     """Return 4 pi times the strain (xx, xy, xz, yy, yz, zz) that the surface adds: image and third part."""
     h = 0.5 - kappa
     direct = 2 * (1 / kappa - 1)
     xx = xy = xz = yy = yz = zz = 0.0
-    for j in range(edges.shape[0]):
-        e = edges[j]
-        a1, a2, a3, c1, c2, c3, t1, t2, t3 = _ends(x, y, up, vertices, e)
-        length, s, b1, b2, b3 = e[2], e[8], e[9], e[10], e[11]
+    for j in range(edges.shape[1]):
+        a1, a2, a3, c1, c2, c3, t1, t2, t3 = _ends(x, y, up, vertices, edges, i, j)
+        length, s, b1, b2, b3 = (
+            edges[i, j, 2],
+            edges[i, j, 8],
+            edges[i, j, 9],
+            edges[i, j, 10],
+            edges[i, j, 11],
+        )
         ra = math.sqrt(a1 * a1 + a2 * a2 + a3 * a3)
         rb = math.sqrt(c1 * c1 + c2 * c2 + c3 * c3)
         sa = a1 * t1 + a2 * t2 + a3 * t3
         sb = sa + length
         p1, p2, p3 = a1 - sa * t1, a2 - sa * t2, a3 - sa * t3
         square = p1 * p1 + p2 * p2 + p3 * p3
-        i3, j3, i5, j5, d = _along(ra, rb, sa, sb, square, length)
-        i7, j7 = _seventh(ra, rb, d, i3, i5)
+        i3, j3, i5, j5, steep = _along(ra, rb, sa, sb, square, length)
+        i7, j7 = _seventh(ra, rb, steep, i3, i5)
         k5 = i3 - square * i5
         k7, m7 = i5 - square * i7, j5 - square * j7
         w1, w2, w3 = p1 * i3 + t1 * j3, p2 * i3 + t2 * j3, p3 * i3 + t3 * j3
@@ -351,29 +386,29 @@ def _surface_strain(x, y, up, vertices, edges, kappa):
         w23 = 3 * (p2 * p3 * i5 + (p2 * t3 + p3 * t2) * j5 + t2 * t3 * k5)
         w33 = 3 * (p3 * p3 * i5 + 2 * p3 * t3 * j5 + t3 * t3 * k5) - i3
         w22 = -w11 - w33
-        fa, fb = ra - a3, rb - c3
-        ma, mb = 1 / (ra * fa), 1 / (rb * fb)
-        va, vb = ma / fa, mb / fb
+        ka, kb = 1 / (ra - a3), 1 / (rb - c3)
+        ia, ib = 1 / ra, 1 / rb
+        ma, mb = ka * ia, kb * ib
+        va, vb = ma * ka, mb * kb
         if s == 0.0:
-            n, n3 = vb - va, vb * (1 / rb + 2 / fb) / rb - va * (1 / ra + 2 / fa) / ra
-            v = 0.5 / (fa * fa) - 0.5 / (fb * fb)
-            v3 = 1 / (rb * fb * fb * fb) - 1 / (ra * fa * fa * fa)
-            m = 1 / fb - 1 / fa
-            g11, g12, g22 = m - a1 * a1 * n, -a1 * a2 * n, m - a2 * a2 * n
+            n, n3 = vb - va, vb * (ib + 2 * kb) * ib - va * (ia + 2 * ka) * ia
+            v, v3 = 0.5 * (ka * ka - kb * kb), vb * kb - va * ka
+            m = kb - ka
+            g11, g12 = m - a1 * a1 * n, -a1 * a2 * n
             g111, g222 = a1 * (3 * n - a1 * a1 * n3), a2 * (3 * n - a2 * a2 * n3)
             g112, g122 = a2 * (n - a1 * a1 * n3), a1 * (n - a2 * a2 * n3)
             h111, h222 = a1 * (3 * v + a1 * a1 * v3), a2 * (3 * v + a2 * a2 * v3)
             h112, h122 = a2 * (v + a1 * a1 * v3), a1 * (v + a2 * a2 * v3)
         else:
-            la, lb = ma * (1 / ra + 1 / fa) / ra, mb * (1 / rb + 1 / fb) / rb
-            g11 = (c1 * mb - a1 * ma - t3 * w1) / s
-            g12 = (a2 * (mb - ma) - t3 * w2) / s
-            g22 = -g11 - w3
-            g111 = -(mb - ma - c1 * c1 * lb + a1 * a1 * la + t3 * w11) / s
-            g112 = (a2 * (c1 * lb - a1 * la) - t3 * w12) / s
+            la, lb = ma * (ia + ka) * ia, mb * (ib + kb) * ib
+            over = 1 / s
+            g11 = (c1 * mb - a1 * ma - t3 * w1) * over
+            g12 = (a2 * (mb - ma) - t3 * w2) * over
+            g111 = -(mb - ma - c1 * c1 * lb + a1 * a1 * la + t3 * w11) * over
+            g112 = (a2 * (c1 * lb - a1 * la) - t3 * w12) * over
             g122, g222 = -g111 - w13, -g112 - w23
-            h111 = (1 / fb - 1 / fa - c1 * c1 * vb + a1 * a1 * va - t3 * g11) / s
-            h112 = -(a2 * (c1 * vb - a1 * va) + t3 * g12) / s
+            h111 = (kb - ka - c1 * c1 * vb + a1 * a1 * va - t3 * g11) * over
+            h112 = -(a2 * (c1 * vb - a1 * va) + t3 * g12) * over
             h122, h222 = -h111 - w1, -h112 - w2
         q1, q2, q3 = t2 * b3 - t3 * b2, t3 * b1 - t1 * b3, t1 * b2 - t2 * b1
         rq = a1 * q1 + a2 * q2 + a3 * q3
@@ -416,7 +451,7 @@ def _surface_strain(x, y, up, vertices, edges, kappa):
         e12 = direct * f12 + 2 * up * x12 + d12
         e22 = direct * f22 + 2 * up * x22 + d22
         e13, e23 = 2 * up * x13 + d13, 2 * up * x23 + d23
-        cosine, sine = e[6], e[7]
+        cosine, sine = edges[i, j, 6], edges[i, j, 7]
         cc, ss, cs = cosine * cosine, sine * sine, cosine * sine
         xx += cc * e11 - 2 * cs * e12 + ss * e22
         yy += ss * e11 + 2 * cs * e12 + cc * e22
@@ -428,17 +463,25 @@ def _surface_strain(x, y, up, vertices, edges, kappa):
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def _at_vertex(x, y, z, vertices, tolerance):
+def _at_vertex(x: float, y: float, z: float, vertices: Floats, i: int, tolerance: float) -> bool:
     """Say whether a point is a vertex, where the distances to the edges no longer tell."""
-    for j in range(vertices.shape[0]):
-        dx, dy, dz = vertices[j, 0] - x, vertices[j, 1] - y, vertices[j, 2] - z
+    for j in range(vertices.shape[1]):
+        dx, dy, dz = vertices[i, j, 0] - x, vertices[i, j, 1] - y, vertices[i, j, 2] - z
         if dx * dx + dy * dy + dz * dz <= tolerance:
             return True
     return False
 
 
 @njit(cache=True, parallel=True, error_model="numpy", fastmath=FAST)
-def displacements(points, vertices, edges, burgers, kappa, half, tolerance):
+def displacements(
+    points: Floats,
+    vertices: Floats,
+    edges: Floats,
+    burgers: Floats,
+    kappa: float,
+    half: bool,
+    tolerance: float,
+) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the displacement (n, 3) of all sources at each point, and which points are singular."""
     n, m = points.shape[0], vertices.shape[0]
     out, singular = np.empty((n, 3)), np.zeros(n, np.bool_)
@@ -446,34 +489,40 @@ def displacements(points, vertices, edges, burgers, kappa, half, tolerance):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
         sx = sy = sz = 0.0
         for j in range(m):
-            v, e, b = vertices[j], edges[j], burgers[j]
-            ux, uy, uz, near = _direct_displacement(x, y, z, v, e, b, kappa)
+            ux, uy, uz, far = _direct_displacement(x, y, z, vertices, edges, burgers, j, kappa)
             sx, sy, sz = sx + ux, sy + uy, sz + uz
-            if not near > NEAR or _at_vertex(x, y, z, v, tolerance):
+            if not far < FAR or _at_vertex(x, y, z, vertices, j, tolerance):
                 singular[i] = True
             if half:
-                ux, uy, uz = _surface_displacement(x, y, -z, v, e, b, kappa)
+                ux, uy, uz = _surface_displacement(x, y, -z, vertices, edges, burgers, j, kappa)
                 sx, sy, sz = sx + ux, sy + uy, sz + uz
         out[i, 0], out[i, 1], out[i, 2] = sx / FOUR_PI, sy / FOUR_PI, sz / FOUR_PI
     return out, singular
 
 
 @njit(cache=True, parallel=True, error_model="numpy", fastmath=FAST)
-def strains(points, vertices, edges, burgers, kappa, half, tolerance):
-    """Return the strain (n, 6: xx, xy, xz, yy, yz, zz) of all sources at each point, and which are singular."""
+def strains(
+    points: Floats,
+    vertices: Floats,
+    edges: Floats,
+    burgers: Floats,
+    kappa: float,
+    half: bool,
+    tolerance: float,
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the strain (n, 6) of all sources at each point, and which points are singular."""
     n, m = points.shape[0], vertices.shape[0]
     out, singular = np.empty((n, 6)), np.zeros(n, np.bool_)
     for i in prange(n):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
         xx = xy = xz = yy = yz = zz = 0.0
         for j in range(m):
-            v, e, b = vertices[j], edges[j], burgers[j]
-            a0, a1, a2, a3, a4, a5, near = _direct_strain(x, y, z, v, e, b, kappa)
+            a0, a1, a2, a3, a4, a5, far = _direct_strain(x, y, z, vertices, edges, burgers, j, kappa)
             xx, xy, xz, yy, yz, zz = xx + a0, xy + a1, xz + a2, yy + a3, yz + a4, zz + a5
-            if not near > NEAR or _at_vertex(x, y, z, v, tolerance):
+            if not far < FAR or _at_vertex(x, y, z, vertices, j, tolerance):
                 singular[i] = True
             if half:
-                a0, a1, a2, a3, a4, a5 = _surface_strain(x, y, -z, v, e, kappa)
+                a0, a1, a2, a3, a4, a5 = _surface_strain(x, y, -z, vertices, edges, j, kappa)
                 xx, xy, xz, yy, yz, zz = xx + a0, xy + a1, xz + a2, yy + a3, yz + a4, zz + a5
         out[i, 0], out[i, 1], out[i, 2] = xx / FOUR_PI, xy / FOUR_PI, xz / FOUR_PI
         out[i, 3], out[i, 4], out[i, 5] = yy / FOUR_PI, yz / FOUR_PI, zz / FOUR_PI

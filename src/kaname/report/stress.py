@@ -50,10 +50,12 @@ def stress_map(
         Latitudes and longitudes of the ends of a section.
     """
     lat, lon = np.unique(changes["latitude"]), np.unique(changes["longitude"])
-    values = changes.pivot(index="latitude", columns="longitude", values="coulomb_mpa").to_numpy()
+    values = np.full((len(lat), len(lon)), np.nan)
+    at = np.searchsorted(lat, changes["latitude"]), np.searchsorted(lon, changes["longitude"])
+    values[at] = changes["coulomb_mpa"]
     view = View.around(lat[[0, -1]], lon[[0, -1]])
-    figure = style.new_figure(style.HALF_WIDTH_IN * 1.25, 5.6)
-    axes = figure.subplots()
+    figure = style.new_figure(7.2, 5.9, constrained=False)
+    axes = figure.add_axes((0.09, 0.03, 0.74, 0.87))
     draw_base(axes, view)
     east, north = view.frame.to_local(*np.meshgrid(lat, lon, indexing="ij"))
     axes.pcolormesh(
@@ -72,7 +74,7 @@ def stress_map(
         axes.plot(x, y, color=style.GREEN, lw=1.2, zorder=3.5)
         for name, px, py in zip(("A", "B"), x, y):
             axes.annotate(name, (px, py), color=style.GREEN, weight="bold", zorder=5)
-    axes.set_title(title)
+    axes.set_title(title, pad=14)
     _bar(figure, axes, limit_mpa)
     return figure
 
@@ -90,12 +92,15 @@ def stress_section(
 
     ``source`` and ``aftershocks`` are distances along and depths [km] of points to draw.
     """
-    values = changes.pivot(index="depth_km", columns="along_km", values="coulomb_mpa")
+    along, depth = np.unique(changes["along_km"]), np.unique(changes["depth_km"])
+    values = np.full((len(depth), len(along)), np.nan)
+    at = np.searchsorted(depth, changes["depth_km"]), np.searchsorted(along, changes["along_km"])
+    values[at] = changes["coulomb_mpa"]
     figure = style.new_figure(style.HALF_WIDTH_IN * 1.25, 3.2)
     axes = figure.subplots()
     axes.grid(False)
     axes.pcolormesh(
-        values.columns, values.index, values.to_numpy(), cmap=COLOURS, vmin=-limit_mpa, vmax=limit_mpa,
+        along, depth, values, cmap=COLOURS, vmin=-limit_mpa, vmax=limit_mpa,
         shading="nearest", alpha=0.85, rasterized=True,
     )  # fmt: skip
     if source is not None:
@@ -106,8 +111,8 @@ def stress_section(
         axes.legend(loc="lower right")
     axes.set(xlabel="distance from A to B, from the epicentre [km]", ylabel="depth [km]", title=title)
     axes.set_aspect("equal")
-    axes.set_xlim(values.columns[0], values.columns[-1])
-    axes.set_ylim(values.index[-1], 0)
+    axes.set_xlim(along[0], along[-1])
+    axes.set_ylim(depth[-1], 0)
     _bar(figure, axes, limit_mpa)
     return figure
 

@@ -1,6 +1,6 @@
 """Does a stress change say where aftershocks are? The test, with the two baselines that nothing goes without.
 
-Space around the source is cut into cells, those with an aftershock are the ones to be told from the rest, and every
+Space around the source is cut into cells, those with an aftershock are to be told from the rest, and every
 predictor is scored by the area under its ROC curve. The baselines are the distance from the rupture, and a
 logistic regression of two parameters on distance and slip, with which Mignan and Broccardo (2019, DOI
 10.1038/s41586-019-1582-8) equalled a deep network. Whatever is fitted is scored on blocks it has not seen.
@@ -116,7 +116,7 @@ def pattern_test(
     table
         `cells`; cells whose stress has no value (on an edge of the source) are left out of all scores alike.
     learned
-        Add boosted trees on the six parts of the stress, fitted and scored on separate blocks as the regression.
+        Add boosted trees on the six parts of the stress, scored on blocks they have not seen.
     further
         Names of columns to score too, such as the output of another model.
     n_draw, level, seed
@@ -139,8 +139,8 @@ def pattern_test(
     blocks = kept["block"].to_numpy()
     if active.sum() < LEAST_CELLS or len(np.unique(blocks[active])) < 2:
         raise InputError(
-            f"{int(active.sum())} cells in {len(np.unique(blocks[active]))} blocks hold aftershocks; the test needs "
-            f"{LEAST_CELLS} cells in two blocks: give more aftershocks or smaller cells"
+            f"{int(active.sum())} cells in {len(np.unique(blocks[active]))} blocks hold aftershocks; "
+            f"the test needs {LEAST_CELLS} cells in two blocks: give more aftershocks or smaller cells"
         )
     logs = np.log(np.column_stack([kept["distance_km"], np.maximum(kept["nearest_slip_m"], 0.01)]))
     predictors: dict[str, Floats] = {
@@ -180,7 +180,7 @@ def pattern_test(
 
 
 def auc(active: ArrayLike, score: ArrayLike) -> float:
-    """Return the area under the ROC curve: the probability that an active cell outranks another, ties counting half."""
+    """Return the area under the ROC curve: how probably an active cell outranks another."""
     from scipy.stats import rankdata
 
     truth, value = np.asarray(active, dtype=bool), np.asarray(score, dtype=float)
@@ -225,7 +225,7 @@ def _unseen(
 def _draws(
     active: NDArray[np.bool_], blocks: NDArray[np.int64], scores: list[Floats], n_draw: int, seed: int
 ) -> Floats:
-    """Return areas ``(n_draw, n_predictor)`` with blocks drawn with replacement, all predictors on the same draw."""
+    """Return areas ``(n_draw, n_predictor)`` of drawn blocks, the same for all predictors."""
     rng = np.random.default_rng(seed)
     _, member = np.unique(blocks, return_inverse=True)
     n_block = member.max() + 1

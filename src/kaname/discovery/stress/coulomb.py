@@ -1,8 +1,8 @@
 """Stress from strain, and the change of Coulomb failure stress on planes: given, or optimally oriented.
 
-Stress is positive in tension, in MPa; tensors are ``ee, en, eu, nn, nu, uu`` as in `kaname.earth.dislocation`.
-``coulomb = shear + friction * normal``: the effective friction holds the effect of pore pressure (King, Stein and
-Lin 1994, DOI 10.1785/BSSA0840030935).
+Stress is positive in tension, in MPa; tensors are ``ee, en, eu, nn, nu, uu`` as in `earth.dislocation`.
+``coulomb = shear + friction * normal``: the effective friction holds the effect of pore pressure (King, Stein
+and Lin 1994, DOI 10.1785/BSSA0840030935).
 """
 
 from __future__ import annotations
@@ -132,9 +132,9 @@ def regional_stress(
 def optimal_planes(change: ArrayLike, regional: ArrayLike, *, friction: float = FRICTION) -> Oriented:
     """Return the change on the planes on which regional stress and change together are nearest to failure.
 
-    These contain the intermediate axis of the total stress and stand ``atan(1 / friction) / 2`` from its greatest
-    compression; of the two, the one whose change is larger is given (King, Stein and Lin 1994). Slip is along
-    the shear of the total stress.
+    These contain the intermediate axis of the total stress and stand ``atan(1 / friction) / 2`` from its
+    greatest compression; of the two, the one whose change is larger is given (King, Stein and Lin 1994). Slip
+    is along the shear of the total stress.
 
     Parameters
     ----------
@@ -142,10 +142,12 @@ def optimal_planes(change: ArrayLike, regional: ArrayLike, *, friction: float = 
         ``(n, 6)`` [MPa]; NaN stays NaN.
     regional
         ``(6,)`` or ``(n, 6)`` [MPa], such as `regional_stress`.
+    friction
+        Effective friction.
     """
     _check_friction(friction)
     changed = _matrix(change)
-    known = np.isfinite(changed).all(axis=(1, 2))
+    known = np.asarray(np.isfinite(changed).all(axis=(1, 2)))
     total = np.where(known[:, None, None], changed + _matrix(np.atleast_2d(regional)), np.eye(3))
     _, axes = np.linalg.eigh(total)
     greatest, least = axes[:, :, 0], axes[:, :, 2]
@@ -174,7 +176,7 @@ def optimal_planes(change: ArrayLike, regional: ArrayLike, *, friction: float = 
 
 
 def angles_of(normal: Floats, slip: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return strike, dip, rake [degree] of upward normals and slip of the hanging wall ``(n, 3)`` (east, north, up)."""
+    """Return strike, dip, rake [degree] of upward normals and slip of the hanging wall, ``(n, 3)`` each."""
     dip = np.degrees(np.arccos(np.clip(normal[:, 2], -1, 1)))
     level = np.hypot(normal[:, 0], normal[:, 1]) < 1e-12
     strike = np.where(level, 0.0, np.degrees(np.arctan2(-normal[:, 1], normal[:, 0])) % 360)
@@ -184,13 +186,13 @@ def angles_of(normal: Floats, slip: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def invariants(stress: ArrayLike) -> dict[str, Floats]:
-    """Return what of a stress change needs no receiver: the scalars that DeVries et al. (2018) compared [MPa].
+    """Return what of a stress change needs no receiver: the scalars of DeVries et al. (2018) [MPa].
 
-    ``max_shear`` (half the spread of the principal stresses), ``von_mises``, ``sum_of_parts`` (of the absolute
-    values of the six parts); DOI 10.1038/s41586-018-0438-y.
+    ``max_shear`` (half the spread of the principal stresses), ``von_mises``, ``sum_of_parts`` (of the
+    absolute values of the six parts); DOI 10.1038/s41586-018-0438-y.
     """
     tensor = _matrix(stress)
-    known = np.isfinite(tensor).all(axis=(1, 2))
+    known = np.asarray(np.isfinite(tensor).all(axis=(1, 2)))
     principal = np.linalg.eigvalsh(np.where(known[:, None, None], tensor, 0.0))
     spread = principal - principal.mean(axis=1, keepdims=True)
     values = {

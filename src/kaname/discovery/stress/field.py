@@ -125,7 +125,7 @@ def coulomb_at(
 
 
 def coulomb_on_model(source: Source, receiver: FiniteSource, medium: Medium | None = None) -> pd.DataFrame:
-    """Return a table (`STRESS_CHANGES`, and ``subfault``) of the change at the middles of a model's subfaults.
+    """Return a table (`STRESS_CHANGES`, and ``subfault``) of the change at the middles of subfaults.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def grid(source: Source, *, margin_km: float, spacing_km: float) -> tuple[Floats
 def section(
     source: Source, *, azimuth_deg: float, half_length_km: float, depth_km: float, spacing_km: float
 ) -> pd.DataFrame:
-    """Return the places of a vertical section through the epicentre: ``along_km``, ``latitude``, ``longitude``, ``depth_km``."""
+    """Return the places of a vertical section through the epicentre, and ``along_km`` of each."""
     along = np.arange(-half_length_km, half_length_km + spacing_km / 2, spacing_km)
     depths = np.arange(0.5 * spacing_km, depth_km + spacing_km / 2, spacing_km)
     d, a = np.meshgrid(depths, along, indexing="ij")

@@ -1,4 +1,4 @@
-"""What slipped: finite-source models, planes, double couples and moment tensors, as dislocations in a local frame."""
+"""What slipped: finite-source models, planes, double couples and moment tensors, as dislocations."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Scaling = Literal["wells-coppersmith-1994"]
 
+COLUMNS = ("strike_deg", "dip_deg", "rake_deg", "slip_m", "length_km", "width_km")
+
 # Wells and Coppersmith (1994), table 2A: subsurface rupture length and width [km], log10 = a + b M.
 _WELLS_COPPERSMITH = {
     "strike-slip": ((-2.57, 0.62), (-0.76, 0.27)),
@@ -36,14 +38,14 @@ class Source:
     """Kilometres about the epicentre."""
     top_centre: Floats
     """``(m, 3)`` east, north, up [km] of the middles of the top edges."""
+    epicentre_depth_km: float
+    """Depth of the hypocentre, or of the middle of the slip where it is not known [km]."""
     strike_deg: Floats
     dip_deg: Floats
     rake_deg: Floats
     slip_m: Floats
     length_km: Floats
     width_km: Floats
-    epicentre_depth_km: float
-    """Depth of the hypocentre, or of the middle of the slip where it is not known [km]."""
 
     @property
     def dislocations(self) -> Dislocations:
@@ -89,19 +91,19 @@ def from_finite_source(model: FiniteSource) -> Source:
     unknown = faults["rake_deg"].isna()
     if unknown.any():
         raise InputError(
-            f"{int(unknown.sum())} of {len(faults)} subfaults of {model.tag} have no rake; state RAKE in the header"
+            f"{int(unknown.sum())} of {len(faults)} subfaults of {model.tag} have no rake; "
+            "state RAKE in the header"
         )
     lat, lon, depth = model.hypocentre
     if not np.isfinite([lat, lon]).all():
         lat, lon = float(faults["latitude"].mean()), float(faults["longitude"].mean())
     frame = LocalFrame(lat, lon)
     east, north = frame.to_local(faults["latitude"], faults["longitude"])
-    names = ("strike_deg", "dip_deg", "rake_deg", "slip_m", "length_km", "width_km")
-    columns = {name: faults[name].to_numpy(dtype=float) for name in names}
+    columns = {name: faults[name].to_numpy(dtype=float) for name in COLUMNS}
     if not np.isfinite(depth):
         depth = float(np.average(faults["depth_km"], weights=np.abs(columns["slip_m"])))
     top = np.column_stack([east, north, -np.maximum(faults["depth_km"].to_numpy(dtype=float), 0.0)])
-    return Source(model.tag or model.event, frame, top, **columns, epicentre_depth_km=depth)
+    return Source(model.tag or model.event, frame, top, depth, **columns)
 
 
 def from_double_couple(
@@ -133,6 +135,8 @@ def from_double_couple(
         Wells and Coppersmith (1994; DOI 10.1785/BSSA0840040974), table 2A, by the style of the rake.
     shear_modulus_gpa
         For the slip.
+    name
+        Of the source; empty: magnitude and mechanism.
 
     Raises
     ------
@@ -144,8 +148,8 @@ def from_double_couple(
     given = np.array([latitude, longitude, depth_km, strike_deg, dip_deg, rake_deg, magnitude])
     if not np.isfinite(given).all() or not 0 < dip_deg <= 90 or depth_km < 0 or not 0 < magnitude < 10:
         raise InputError(
-            "a double couple needs latitude, longitude, depth >= 0 km, strike, dip above 0 up to 90, rake, magnitude; "
-            f"found {given.tolist()}"
+            "a double couple needs latitude, longitude, depth >= 0 km, strike, dip above 0 up to 90, rake, "
+            f"magnitude; found {given.tolist()}"
         )
     (a, b), (c, d) = _WELLS_COPPERSMITH[style(rake_deg)]
     length, width = 10 ** (a + b * magnitude), 10 ** (c + d * magnitude)
@@ -154,9 +158,11 @@ def from_double_couple(
     back = up / np.tan(np.radians(dip_deg))
     strike = np.radians(strike_deg)
     top = [-back * np.cos(strike), back * np.sin(strike), up - depth_km]
-    one = (np.array([v], dtype=float) for v in (strike_deg, dip_deg, rake_deg, slip, length, width))
+    geometry = (np.array([v], dtype=float) for v in (strike_deg, dip_deg, rake_deg, slip, length, width))
     label = name or f"M{magnitude:g} {strike_deg:g}/{dip_deg:g}/{rake_deg:g}"
-    return Source(label, LocalFrame(latitude, longitude), np.array([top]), *one, epicentre_depth_km=depth_km)
+    columns = dict(zip(COLUMNS, geometry))
+    frame = LocalFrame(latitude, longitude)
+    return Source(label, frame, np.array([top]), depth_km, **columns)
 
 
 def style(rake_deg: float) -> Literal["strike-slip", "normal", "thrust"]:
