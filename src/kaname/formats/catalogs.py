@@ -1,4 +1,4 @@
-"""Catalogues in and out: QuakeML, Nordic, JMA, CSV and Parquet; in, F-net and whatever else ObsPy reads."""
+"""Catalogues in and out: QuakeML, Nordic, JMA, ZMAP, CSV, Parquet; in, ComCat, CSEP, F-net, all of ObsPy."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from kaname.core.errors import FormatError, InputError, KanameError, NotFoundErr
 from kaname.core.files import replacing
 from kaname.core.tables import ARRIVALS, EVENTS, PICKS, concat, read_table, validate
 from kaname.formats import nordic
+from kaname.formats.comcat import holds_comcat, read_comcat
+from kaname.formats.csep import holds_csep, read_csep
 from kaname.formats.eventset import EventSet, failure
 from kaname.formats.fnet import holds_fnet, read_fnet
 from kaname.formats.foreign import foreign, plugin, recognise
@@ -22,6 +24,7 @@ from kaname.formats.jma import holds_jma, read_jma, write_jma, write_jma_arrival
 from kaname.formats.nonlinloc import read_nonlinloc
 from kaname.formats.quakeml import to_catalog
 from kaname.formats.quakeml_reading import from_catalog
+from kaname.formats.zmap import holds_zmap, read_zmap, write_zmap
 
 __all__ = ["EventSet", "from_catalog", "read_events", "to_catalog", "write_events"]
 
@@ -76,8 +79,14 @@ def _picks_of(read: EventSet, chosen: pd.Series) -> set[str]:
 
 
 def _read(path: Path) -> EventSet:
+    if holds_csep(path):
+        return EventSet(read_csep(path))
+    if holds_comcat(path):
+        return read_comcat(path)
     if path.suffix.lower() in (".csv", ".parquet"):
         return EventSet(read_table(path, EVENTS))
+    if holds_zmap(path):
+        return EventSet(read_zmap(path))
     if holds_jma(path):
         return read_jma(path).events()
     if holds_fnet(path):
@@ -106,6 +115,7 @@ def write_events(read: EventSet, path: str | PathLike[str]) -> Path:
     """Write a catalogue in the format of the file's ending, in one atomic rename.
 
     ``.xml`` and ``.quakeml`` give QuakeML 1.2, ``.csv`` the events table with the unit in the column names,
+    ``.zmap`` ZMAP's ten columns,
     ``.nordic``, ``.out`` and ``.S201309`` (any S and six digits) Nordic as SEISAN reads it, ``.jma`` JMA's
     96-byte hypocentre records, and ``.deck`` these with JMA's arrival time records.
 
@@ -128,12 +138,14 @@ def write_events(read: EventSet, path: str | PathLike[str]) -> Path:
             validate(read.events, EVENTS).to_csv(partial, index=False, quoting=csv.QUOTE_NONNUMERIC)
         elif ending in (".nordic", ".out") or (ending[1:2] == "s" and ending[2:].isdigit()):
             partial.write_text(nordic.write(read.events, read.arrivals, read.picks), encoding="ascii")
+        elif ending == ".zmap":
+            write_zmap(read.events, partial)
         elif ending == ".jma":
             partial.write_bytes(write_jma(read.events))
         elif ending == ".deck":
             partial.write_bytes(write_jma_arrivals(read))
         else:
             raise InputError(
-                f"{target} names no catalogue format; expected .xml, .csv, .nordic, .jma or .deck"
+                f"{target} names no catalogue format; expected .xml, .csv, .zmap, .nordic, .jma or .deck"
             )
     return target

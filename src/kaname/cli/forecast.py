@@ -1,0 +1,313 @@
+"""Forecast the earthquakes of the next days from a catalogue; compare forecasts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kaname.discovery.seismicity.forecasting import Ensemble, Prepared
+
+
+class _Direct(TyperGroup):
+    """``kaname forecast CATALOG`` is ``kaname forecast make CATALOG``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["make", *args]
+        return list(super().parse_args(ctx, args))
+
+
+app = typer.Typer(no_args_is_help=True, cls=_Direct)
+
+
+@app.command()
+def make(
+    catalog: Annotated[
+        list[Path], typer.Argument(metavar="CATALOG...", help="Events: QuakeML, CSV, ZMAP, JMA, ComCat, ...")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for report, tables, maps and run.json.")],
+    days: Annotated[float, typer.Option("--days", help="Length of the forecast [day].")] = 7.0,
+    start: Annotated[
+        str,
+        typer.Option("--start", metavar="TIME", help="Its beginning, UTC; default: end of the catalogue."),
+    ] = "",
+    magnitude_min: Annotated[
+        float | None, typer.Option("--magnitude-min", help="Completeness; default: estimated.")
+    ] = None,
+    region: Annotated[
+        Path | None, typer.Option("--region", help="GeoJSON or .npy polygon; default: around the events.")
+    ] = None,
+    bounds: Annotated[str, typer.Option("--bounds", metavar="W,E,S,N", help="Instead of --region.")] = "",
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Folder of kaname etas fit; default: fitted here.")
+    ] = None,
+    magnitude: Annotated[
+        list[float] | None, typer.Option("--magnitude", help="Least magnitude of interest; repeatable.")
+    ] = None,
+    magnitude_max: Annotated[
+        float, typer.Option("--magnitude-max", help="Greatest magnitude that is simulated.")
+    ] = 9.0,
+    radius: Annotated[float, typer.Option("--radius", help="Of the second map [km].")] = 50.0,
+    cell: Annotated[
+        float | None, typer.Option("--cell", help="Width of cells [degree]; default: about 50 across.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=100, help="Simulated futures.")] = 10_000,
+    members: Annotated[
+        int, typer.Option("--members", min=2, help="Sets of parameters that the data leave possible.")
+    ] = 50,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same forecast.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Fit ETAS, simulate futures, and say how likely earthquakes are: report, maps, tables, CSEP file."""
+    import numpy as np
+
+    from kaname.core.errors import InputError
+    from kaname.core.provenance import inputs_of, software, write_json
+    from kaname.core.time import as_time
+    from kaname.discovery.seismicity import forecasting
+    from kaname.discovery.seismicity.contract import DAY, Target
+    from kaname.discovery.seismicity.etas.simulation import GutenbergRichter, branching_ratio
+    from kaname.formats.catalogs import read_events
+
+    if not 0 < days <= 3660:
+        raise InputError(f"--days must be between 0 and 3660, found {days}")
+    read = read_events(catalog)
+    notes = (
+        [f"{len(read.failures)} entries were not read: {read.failures[0]['message']}"]
+        if read.failures
+        else []
+    )
+    known = _model(model)
+    where = _region(region, bounds) if known is None else known.background_.region
+    least = magnitude_min if known is None else known.reference_
+    prepared = forecasting.prepare(read.events, magnitude_min=least, region=where)
+    last = np.datetime64(prepared.events["time"].iloc[-1], "ns")
+    moment = np.datetime64(as_time(start), "ns") if start else last + np.timedelta64(1, "s")
+    if moment - last > 3 * DAY:
+        gap = (moment - last) / DAY
+        notes.append(f"The catalogue ends {gap:.1f} days before the forecast starts, taken as quiet.")
+    if known is None:
+        ensemble, said = forecasting.learn(
+            prepared, moment, n_member=members, seed=seed, magnitude_max=magnitude_max
+        )
+    else:
+        inside = prepared.region.contains(prepared.events["longitude"], prepared.events["latitude"])
+        n_known = int((inside & (prepared.events["magnitude"] >= prepared.magnitude_min - 1e-9)).sum())
+        ensemble, said = forecasting.around(known, n_known, n_member=members, seed=seed)
+    notes += [*prepared.notes, *said]
+    target = Target(prepared.region, moment, moment + np.timedelta64(round(days * 86400), "s"),
+                    prepared.magnitude_min)  # fmt: skip
+    simulated = ensemble.simulate(prepared.events, target, n=n, seed=seed)
+    levels = sorted(set(magnitude or _levels(prepared.magnitude_min)))
+    if levels[0] < prepared.magnitude_min - 1e-9:
+        raise InputError(
+            f"--magnitude {levels[0]:g} is below the magnitude of completeness, {prepared.magnitude_min:g}: "
+            "the catalogue does not say how many such earthquakes there are"
+        )
+    if levels[-1] >= magnitude_max:
+        raise InputError(f"--magnitude {levels[-1]:g} is not below --magnitude-max {magnitude_max:g}")
+    table = forecasting.probabilities(simulated, ensemble.members(n), levels)
+    width = cell or _cell(prepared)
+    files = _write(out, prepared, ensemble, target, simulated, table, levels, n=n, width=width, radius=radius,
+                   notes=notes)  # fmt: skip
+    best = ensemble.model
+    ratio = branching_ratio(
+        best.parameters_, best.reference_, GutenbergRichter(best.b_, prepared.magnitude_min, magnitude_max)
+    )
+    summary = {
+        "start": str(target.start)[:19],
+        "end": str(target.end)[:19],
+        "events": len(prepared.events),
+        "targets": ensemble.n_target,
+        "generic": ensemble.generic,
+        "completeness_magnitude": prepared.magnitude_min,
+        "b": round(best.b_, 3),
+        "branching_ratio": round(ratio, 3),
+        "probabilities": table.to_dict("records"),
+        "notes": notes,
+        "files": files,
+    }
+    settings = {
+        "days": days, "start": start, "magnitude_min": magnitude_min, "region": region, "bounds": bounds,
+        "model": model, "magnitude": magnitude, "magnitude_max": magnitude_max, "radius_km": radius,
+        "cell_degree": width, "n": n, "members": members, "seed": seed,
+    }  # fmt: skip
+    record = {
+        "verb": "forecast",
+        "software": software(),
+        "inputs": inputs_of(catalog),
+        "settings": settings,
+        "parameters": [{**p.__dict__, "b": float(b)} for p, b in zip(ensemble.parameters, ensemble.b)],
+        "result": summary,
+    }
+    write_json(out / "run.json", record)
+    typer.echo(json.dumps(summary, default=str) if as_json else _text(summary, out))
+
+
+def _write(
+    out: Path,
+    prepared: Prepared,
+    ensemble: Ensemble,
+    target: Any,
+    simulated: pd.DataFrame,
+    table: pd.DataFrame,
+    levels: list[float],
+    *,
+    n: int,
+    width: float,
+    radius: float,
+    notes: list[str],
+) -> list[str]:
+    from kaname.core.files import replacing
+    from kaname.core.forecasts import FORECASTS, SIMULATIONS
+    from kaname.core.tables import write_table
+    from kaname.discovery.seismicity import forecasting
+    from kaname.discovery.seismicity.contract import DAY
+    from kaname.formats.csep import write_simulations
+    from kaname.report import forecast as report
+    from kaname.report.advisory import Situation, english, japanese
+
+    out.mkdir(parents=True, exist_ok=True)
+    grid = forecasting.cells(prepared.region, width)
+    maps = forecasting.gridded(simulated, grid, target, n, levels)
+    write_table(simulated, out / "simulations.parquet", SIMULATIONS)
+    write_table(maps, out / "forecast.parquet", FORECASTS)
+    name = f"kaname_{str(target.start)[:19].replace(':', '-')}-000000.csv"
+    write_simulations(simulated, n, out / name)
+    with replacing(out / "probabilities.csv") as partial:
+        table.to_csv(partial, index=False)
+    events = prepared.events[prepared.events["time"] < target.start]
+    inside = prepared.region.contains(events["longitude"], events["latitude"])
+    recent = events[inside & (events["time"] >= target.start - 30 * DAY)]
+    recent = recent[recent["magnitude"] >= prepared.magnitude_min - 1e-9]
+    largest = (
+        None if recent.empty else recent.loc[recent["magnitude"].idxmax(), ["time", "magnitude"]].to_dict()
+    )
+    situation = Situation(
+        events["time"].iloc[-1], target.start, target.end, largest, table, ensemble.generic,
+        prepared.magnitude_min, ensemble.n_target,
+    )  # fmt: skip
+    # The largest magnitude of interest that hundreds of futures have, for maps that are no noise.
+    often = [m for m in levels if (simulated["magnitude"] >= m).sum() >= 500]
+    shown = often[-1] if often else levels[0]
+    layer = maps[maps["magnitude_min"] == shown]
+    middle = ((layer[f"{axis}_min"] + layer[f"{axis}_max"]) / 2 for axis in ("longitude", "latitude"))
+    near = forecasting.within_radius(simulated, *middle, n, radius_km=radius, magnitude=shown)
+    layer = layer.assign(near=near)
+    low = levels[0]
+    cells, about = f"M {low:g} or more, per cell of {width:g}°", f"M {shown:g} or more, within {radius:g} km"
+    figures = [
+        (
+            f"Chance of one or more earthquakes: {cells}. Circles: earthquakes of the last 30 days. "
+            "Empty: fewer than 5 of the simulated futures.",
+            report.probability_map(maps[maps["magnitude_min"] == low], recent, title=cells, least=5 / n),
+        ),
+        (
+            f"Chance of one or more earthquakes: {about} of a place.",
+            report.probability_map(layer, recent, column="near", title=about, least=5 / n),
+        ),
+    ]
+    for stem, (_, figure) in zip(("map_cells", "map_radius"), figures):
+        figure.savefig(out / f"{stem}.png", dpi=130)
+    _geojson(out / "forecast.geojson", maps, target)
+    for language, words in (("en", english(situation)), ("ja", japanese(situation))):
+        with replacing(out / f"advisory.{language}.txt") as partial:
+            partial.write_text("\n\n".join(words) + "\n", encoding="utf-8")
+    days = forecasting.daily(simulated, target, n, levels[0])
+    report.write_report(
+        out / "report.html", situation, figures, report.daily_chart(days, levels[0]), notes=notes,
+        model=[
+            ("Model", "ETAS, generic parameters" if ensemble.generic else "ETAS, fitted"),
+            ("Earthquakes it learned from", str(ensemble.n_target)),
+            ("Magnitude of completeness", f"{prepared.magnitude_min:.1f}"),
+            ("b", f"{ensemble.b.mean():.2f} ± {ensemble.b.std():.2f}"),
+            ("Simulated futures", f"{n:,} with {ensemble.n} sets of parameters"),
+            ("Area", f"{prepared.region.area_km2:,.0f} km2"),
+        ],
+    )  # fmt: skip
+    return [
+        "report.html", "advisory.en.txt", "advisory.ja.txt", "probabilities.csv", "forecast.parquet",
+        "forecast.geojson", "simulations.parquet", name, "map_cells.png", "map_radius.png", "run.json",
+    ]  # fmt: skip
+
+
+def _geojson(path: Path, maps: pd.DataFrame, target: Any) -> None:
+    """Write the cells in which any future has an earthquake."""
+    from kaname.core.provenance import write_json
+
+    features = []
+    some = maps[maps["expected"] > 0]
+    columns = ["longitude_min", "longitude_max", "latitude_min", "latitude_max", "magnitude_min", "expected",
+               "probability"]  # fmt: skip
+    for west, east, south, north, least, expected, probability in some[columns].itertuples(index=False):
+        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+        features.append(
+            {
+                "type": "Feature",
+                "geometry": {"type": "Polygon", "coordinates": [ring]},
+                "properties": {
+                    "magnitude_min": least, "expected": expected, "probability": probability,
+                    "start": f"{str(target.start)[:19]}Z", "end": f"{str(target.end)[:19]}Z",
+                },
+            }
+        )  # fmt: skip
+    write_json(path, {"type": "FeatureCollection", "features": features})
+
+
+def _model(path: Path | None) -> Any:
+    if path is None:
+        return None
+    from kaname.discovery.seismicity.etas.storage import load
+
+    return load(path)
+
+
+def _region(file: Path | None, bounds: str) -> Any:
+    from kaname.core.errors import InputError
+    from kaname.discovery.seismicity.region import Region
+
+    if file is not None and bounds:
+        raise InputError("give the region either as --region FILE or as --bounds W,E,S,N")
+    if file is not None:
+        return Region.read(file)
+    if not bounds:
+        return None
+    try:
+        west, east, south, north = (float(v) for v in bounds.split(","))
+    except ValueError as error:
+        raise InputError(f"--bounds takes four numbers W,E,S,N, found {bounds!r}") from error
+    return Region.from_bounds(west, east, south, north)
+
+
+def _levels(least: float) -> list[float]:
+    """Return the next full magnitude from the completeness on, and three more."""
+    import math
+
+    first = math.ceil(least - 1e-9)
+    return [float(first + k) for k in range(4)]
+
+
+def _cell(prepared: Prepared) -> float:
+    import numpy as np
+
+    across = max(np.ptp(prepared.region.longitude), np.ptp(prepared.region.latitude)) / 50
+    steps = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0])
+    return float(steps[np.abs(np.log(steps / across)).argmin()])
+
+
+def _text(summary: dict[str, Any], out: Path) -> str:
+    lines = [f"{summary['start']} to {summary['end']} UTC, from {summary['targets']} earthquakes, in {out}"]
+    for row in summary["probabilities"]:
+        lines.append(
+            f"  M {row['magnitude_min']:g} or more: {100 * row['probability']:.2g} % "
+            f"({100 * row['probability_low']:.2g} to {100 * row['probability_high']:.2g} %), "
+            f"expected {row['expected']:.3g}, {row['count_low']} to {row['count_high']} (95 %)"
+        )
+    return "\n".join([*lines, *(f"  note: {note}" for note in summary["notes"])])

@@ -1,0 +1,158 @@
+"""From which magnitude a catalogue is complete, over all and after large earthquakes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from kaname.core.errors import InputError
+from kaname.discovery.seismicity.gutenberg_richter import b_value
+
+DAY = np.timedelta64(1, "D")
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """The magnitude of completeness by one method; NaN where the method finds none, ``reason`` says why."""
+
+    magnitude: float
+    method: str
+    reason: str = ""
+
+
+def frequencies(
+    magnitude: ArrayLike, *, magnitude_bin: float = 0.1
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the centres of magnitude bins and how many earthquakes each holds.
+
+    Raises
+    ------
+    InputError
+        When there is no finite magnitude or the width is not positive.
+    """
+    m = np.asarray(magnitude, float).ravel()
+    m = m[np.isfinite(m)]
+    if not len(m) or not magnitude_bin > 0:
+        raise InputError(f"found {len(m)} magnitudes and bins of {magnitude_bin}; both must be positive")
+    # Half a bin belongs to the bin above.
+    index = np.floor(m / magnitude_bin + 0.5 + 1e-6).astype(int)
+    count = np.bincount(index - index.min())
+    return np.round((np.arange(len(count)) + index.min()) * magnitude_bin, 6), count
+
+
+def maximum_curvature(
+    magnitude: ArrayLike, *, magnitude_bin: float = 0.1, correction: float = 0.2
+) -> Completeness:
+    """Return the fullest bin plus a correction (Wiemer & Wyss 2000; Woessner & Wiemer 2005).
+
+    doi:10.1785/0119990114, doi:10.1785/0120040007. Of equally full bins the highest counts.
+    """
+    centre, count = frequencies(magnitude, magnitude_bin=magnitude_bin)
+    fullest = len(count) - 1 - int(np.argmax(count[::-1]))
+    return Completeness(float(round(centre[fullest] + correction, 6)), "maximum curvature")
+
+
+def goodness_of_fit(
+    magnitude: ArrayLike, *, magnitude_bin: float = 0.1, level: float = 0.9, n_min: int = 50
+) -> Completeness:
+    """Return the least magnitude from which a Gutenberg-Richter law fits (Wiemer & Wyss 2000, eq. 1).
+
+    The law explains ``level`` of the cumulative counts, and at least ``n_min`` earthquakes remain.
+    """
+    best = -np.inf
+    for cut, n, slope in _cuts(magnitude, magnitude_bin, n_min):
+        centre, count = frequencies(_from(magnitude, cut, magnitude_bin), magnitude_bin=magnitude_bin)
+        observed = count[::-1].cumsum()[::-1]
+        law = n * 10 ** (-slope * (centre - cut))
+        fit = 1 - np.abs(observed - law).sum() / observed.sum()
+        best = max(best, fit)
+        if fit >= level:
+            return Completeness(cut, f"goodness of fit {level:.0%}")
+    reason = f"the best fit is {best:.0%}" if np.isfinite(best) else f"fewer than {n_min} earthquakes"
+    return Completeness(np.nan, f"goodness of fit {level:.0%}", reason)
+
+
+def b_stability(
+    magnitude: ArrayLike, *, magnitude_bin: float = 0.1, span: float = 0.5, n_min: int = 50
+) -> Completeness:
+    """Return the least magnitude above which b stays the same (Cao & Gao 2002; Woessner & Wiemer 2005).
+
+    The mean of b over the next ``span`` of magnitudes differs from b by no more than its error.
+    """
+    found = []
+    for cut, _, _ in _cuts(magnitude, magnitude_bin, n_min):
+        slope = b_value(_from(magnitude, cut, magnitude_bin), cut, magnitude_bin=magnitude_bin)
+        found.append((cut, slope.b, slope.error))
+    n = round(span / magnitude_bin)
+    for k in range(len(found) - n + 1):
+        mean = np.mean([b for _, b, _ in found[k : k + n]])
+        if abs(mean - found[k][1]) <= found[k][2]:
+            return Completeness(found[k][0], "b-value stability")
+    return Completeness(np.nan, "b-value stability", f"b is nowhere stable with {n_min} earthquakes above")
+
+
+def estimate(magnitude: ArrayLike, *, magnitude_bin: float = 0.1) -> list[Completeness]:
+    """Return the completeness by all three methods."""
+    return [
+        maximum_curvature(magnitude, magnitude_bin=magnitude_bin),
+        goodness_of_fit(magnitude, magnitude_bin=magnitude_bin),
+        b_stability(magnitude, magnitude_bin=magnitude_bin),
+    ]
+
+
+def after_mainshock(magnitude: ArrayLike, days: ArrayLike) -> NDArray[np.float64]:
+    """Return the completeness ``days`` after an earthquake of ``magnitude`` in southern California.
+
+    M - 4.5 - 0.75 log10(days): Helmstetter, Kagan & Jackson (2006), doi:10.1785/0120050067, eq. 15. A network
+    of another density has another constant.
+    """
+    m, t = np.broadcast_arrays(np.asarray(magnitude, float), np.asarray(days, float))
+    if (t <= 0).any():
+        raise InputError("days after the mainshock must be positive")
+    return np.asarray(m - 4.5 - 0.75 * np.log10(t))
+
+
+def through_time(
+    events: pd.DataFrame,
+    *,
+    magnitude_min: float,
+    large: float = 5.5,
+    moments: ArrayLike | None = None,
+) -> NDArray[np.float64]:
+    """Return the completeness at each moment: the general one, or more for a while after large earthquakes.
+
+    Parameters
+    ----------
+    events
+        EVENTS table.
+    magnitude_min
+        Completeness in quiet times.
+    large
+        Earthquakes of this magnitude or more hide others (`after_mainshock`).
+    moments
+        Times, UTC, ``(n,)``; missing: those of the events.
+    """
+    at = events["time"].to_numpy("datetime64[ns]") if moments is None else np.asarray(moments, "M8[ns]")
+    out = np.full(len(at), magnitude_min)
+    for time, size in events.loc[events["magnitude"] >= large, ["time", "magnitude"]].itertuples(index=False):
+        days = (at - np.datetime64(time, "ns")) / DAY
+        later = days > 0
+        out[later] = np.maximum(out[later], after_mainshock(size, days[later]))
+    return out
+
+
+def _from(magnitude: ArrayLike, cut: float, width: float) -> NDArray[np.float64]:
+    m = np.asarray(magnitude, float).ravel()
+    return np.asarray(m[m >= cut - width / 2 - 1e-9])
+
+
+def _cuts(magnitude: ArrayLike, width: float, n_min: int):  # type: ignore[no-untyped-def]
+    """Yield each bin from which on at least ``n_min`` earthquakes stand, their number and b."""
+    centre, count = frequencies(magnitude, magnitude_bin=width)
+    for cut, n in zip(centre, count[::-1].cumsum()[::-1]):
+        rest = _from(magnitude, cut, width)
+        if n >= n_min and len(np.unique(rest)) > 1:
+            yield float(cut), int(n), b_value(rest, cut, magnitude_bin=width).b

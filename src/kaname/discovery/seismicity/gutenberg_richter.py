@@ -1,0 +1,101 @@
+"""The slope of the magnitudes: b, its error, and b of the positive differences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kaname.core.errors import InputError
+
+LOG10_E = float(np.log10(np.e))
+
+
+@dataclass(frozen=True)
+class BValue:
+    """Slope ``b``, its standard error and the number of magnitudes (or of differences) it comes from."""
+
+    b: float
+    error: float
+    n: int
+
+
+def b_value(magnitude: ArrayLike, magnitude_min: float, *, magnitude_bin: float = 0.1) -> BValue:
+    """Return b by maximum likelihood: Aki (1965), for bins of any width Tinti & Mulargia (1987).
+
+    The error is Shi & Bolt's (1982, doi:10.1785/BSSA0720051677).
+
+    Parameters
+    ----------
+    magnitude
+        Magnitudes, ``(n,)``; missing ones and those below ``magnitude_min`` are left out.
+    magnitude_min
+        Completeness: the centre of the lowest bin that is used.
+    magnitude_bin
+        Width of the bins that magnitudes are rounded to; 0: they are not rounded.
+
+    Raises
+    ------
+    InputError
+        When there are fewer than two magnitudes, or all are in the lowest bin.
+    """
+    m = _above(magnitude, magnitude_min, magnitude_bin)
+    return _slope(m - magnitude_min, magnitude_bin, f"magnitudes of {magnitude_min:g} or more")
+
+
+def b_positive(
+    magnitude: ArrayLike, *, magnitude_bin: float = 0.1, difference_min: float | None = None
+) -> BValue:
+    """Return b of the positive differences between successive magnitudes (van der Elst 2021).
+
+    doi:10.1029/2020JB021027. It needs no completeness magnitude, and holds while completeness changes slowly
+    from event to event, as after a mainshock.
+
+    Parameters
+    ----------
+    magnitude
+        Magnitudes in order of time, ``(n,)``.
+    magnitude_bin
+        Width of the bins that magnitudes are rounded to.
+    difference_min
+        Least difference that is used; missing: one bin, or 0.1 where they are not rounded.
+
+    Raises
+    ------
+    InputError
+        When fewer than two differences are left.
+    """
+    m = np.asarray(magnitude, float).ravel()
+    difference = np.diff(m[np.isfinite(m)])
+    least = difference_min if difference_min is not None else (magnitude_bin or 0.1)
+    chosen = difference[difference >= least - 1e-6]
+    return _slope(chosen - least, magnitude_bin, f"differences of {least:g} or more")
+
+
+def magnitude_bins(magnitude: ArrayLike) -> float:
+    """Return the width of the bins that magnitudes are rounded to: 1, .5, .1, .05, .01, or 0 for none."""
+    m = np.asarray(magnitude, float).ravel()
+    m = m[np.isfinite(m)]
+    for width in (1.0, 0.5, 0.1, 0.05, 0.01):
+        if len(m) and np.abs(m / width - np.round(m / width)).max() < 1e-4 / width:
+            return width
+    return 0.0
+
+
+def _above(magnitude: ArrayLike, magnitude_min: float, magnitude_bin: float) -> NDArray[np.float64]:
+    m = np.asarray(magnitude, float).ravel()
+    return np.asarray(m[m >= magnitude_min - magnitude_bin / 2 - 1e-9])
+
+
+def _slope(above: NDArray[np.float64], width: float, what: str) -> BValue:
+    n = len(above)
+    mean = above.mean() if n else 0.0
+    if n < 2 or not mean > 0:
+        raise InputError(f"b needs at least two different {what}, found {n}; lower the magnitude")
+    if width > 0:
+        b = np.log1p(width / mean) / (width * np.log(10))
+    else:
+        b = LOG10_E / mean
+    error = np.log(10) * b**2 * np.sqrt(((above - mean) ** 2).sum() / (n * (n - 1)))
+    return BValue(float(b), float(error), n)

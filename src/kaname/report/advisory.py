@@ -1,0 +1,148 @@
+"""The forecast in words, in English and Japanese: what may follow, how surely, and what is not said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the words are about.
+
+    Parameters
+    ----------
+    issued, start, end
+        When the catalogue ends, and the period, UTC.
+    largest
+        ``time`` and ``magnitude`` of the largest earthquake of the month before; none: nothing happened.
+    table
+        What `kaname.discovery.seismicity.forecasting.probabilities` returns.
+    generic
+        Whether the forecast rests on parameters of another region.
+    completeness
+        Magnitude below which the forecast says nothing.
+    n_target
+        Earthquakes that the model learned from.
+    """
+
+    issued: Any
+    start: Any
+    end: Any
+    largest: dict[str, Any] | None
+    table: pd.DataFrame
+    generic: bool
+    completeness: float
+    n_target: int
+
+
+def percent(p: float) -> str:
+    """Return a probability as people read it: no more digits than are known, never 0 or 100 %."""
+    if p < 0.001:
+        return "less than 0.1 %"
+    if p < 0.01:
+        return f"{100 * p:.1f} %"
+    if p > 0.99:
+        return "more than 99 %"
+    return f"{100 * p:.0f} %"
+
+
+def percent_ja(p: float) -> str:
+    """Return `percent` in Japanese."""
+    return percent(p).replace("less than 0.1 %", "0.1 %未満").replace("more than 99 %", "99 %以上")
+
+
+def english(s: Situation) -> list[str]:
+    """Return the paragraphs in English."""
+    days = _days(s)
+    period = f"the {_count(days, 'day')} from {_moment(s.start)} UTC"
+    out = []
+    if s.largest is not None:
+        out.append(
+            f"The largest earthquake of the last 30 days in this area had magnitude "
+            f"{s.largest['magnitude']:.1f} ({_moment(s.largest['time'])} UTC). Many earthquakes follow large "
+            "ones; most are smaller, and they become rarer with time. A larger one can follow too."
+        )
+    else:
+        out.append("No earthquake above the magnitude of completeness is known of the last 30 days here.")
+    for row in s.table.itertuples():
+        if row.count_high == 0:
+            number = "most likely none"
+        else:
+            number = f"most likely between {row.count_low} and {row.count_high} of them (95 %)"
+        out.append(
+            f"Magnitude {row.magnitude_min:g} or more: the chance of at least one in {period} is "
+            f"{percent(row.probability)} (given what the data leave open, {percent(row.probability_low)} to "
+            f"{percent(row.probability_high)}); {number}."
+        )
+    if s.generic:
+        out.append(
+            f"Earthquakes known here: {s.n_target}, too few to learn from. This forecast rests mainly on how "
+            "earthquakes behave in another region. Take it as a rough guide."
+        )
+    out.append(
+        "This is a statement of chance, not a prediction: nobody can say when, where and how large the next "
+        "earthquake will be. A low chance is not safety; buildings that were damaged may be dangerous in a "
+        "smaller earthquake too. The forecast knows nothing of earthquakes after "
+        f"{_moment(s.issued)} UTC and should be renewed after any strong earthquake. It says nothing of "
+        "shaking, tsunamis or landslides, and it is not an official advisory: follow the authorities."
+    )
+    return out
+
+
+def japanese(s: Situation) -> list[str]:
+    """Return the paragraphs in Japanese."""
+    days = _days(s)
+    period = f"{_moment_ja(s.start)}（日本時間）から{days}日間"
+    out = []
+    if s.largest is not None:
+        out.append(
+            f"この地域では、過去30日間の最大の地震はマグニチュード（M）{s.largest['magnitude']:.1f}"
+            f"（{_moment_ja(s.largest['time'])}、日本時間）でした。大きな地震の後には、大小さまざまな地震が"
+            "続きます。その多くはより小さく、時間とともに減っていきますが、"
+            "さらに大きな地震が起こることもあります。"
+        )
+    else:
+        out.append("この地域では、過去30日間に、解析の対象となる大きさの地震は知られていません。")
+    for row in s.table.itertuples():
+        if row.count_high == 0:
+            number = "起こらない可能性が最も高い"
+        else:
+            number = f"回数は95 %の確からしさで{row.count_low}～{row.count_high}回"
+        out.append(
+            f"M{row.magnitude_min:g}以上：{period}に1回以上起こる確率は{percent_ja(row.probability)}"
+            f"（データから決めきれない幅を含めると{percent_ja(row.probability_low)}～"
+            f"{percent_ja(row.probability_high)}）、{number}。"
+        )
+    if s.generic:
+        out.append(
+            f"この地域で使える地震は{s.n_target}個しかないため、主に他の地域の平均的な性質に基づいています。"
+            "おおまかな目安とお考えください。"
+        )
+    out.append(
+        "これは確率であって予知ではありません。次の地震の日時、場所、大きさを言い当てることはできません。"
+        "確率が低くても安全という意味ではありません。揺れの強かった地域では、より小さな地震でも、傷んだ建物や斜面に"
+        f"注意してください。{_moment_ja(s.issued)}（日本時間）より後の地震は考慮していません。強い地震があった"
+        "ときは計算し直す必要があります。揺れの強さ、津波、土砂災害については何も述べていません。公式の発表ではありません。"
+        "気象庁や自治体の情報に従ってください。"
+    )
+    return out
+
+
+def _days(s: Situation) -> int:
+    return max(1, round((pd.Timestamp(s.end) - pd.Timestamp(s.start)) / pd.Timedelta(1, "D")))
+
+
+def _count(n: int, noun: str) -> str:
+    return noun if n == 1 else f"{n} {noun}s"
+
+
+def _moment(time: Any) -> str:
+    return f"{pd.Timestamp(time):%Y-%m-%d %H:%M}"
+
+
+def _moment_ja(time: Any) -> str:
+    t = pd.Timestamp(time) + pd.Timedelta(9, "h")
+    return f"{t.year}年{t.month}月{t.day}日{t.hour}時{t.minute:02d}分"
