@@ -20,9 +20,9 @@ from kaname.core.tables import concat, table
 from kaname.evaluate.splits import LATER, LEAKS, SAME_SITE_KM, SplitBy, audit, blocks
 
 TWIN_LN = 0.05
-"""Two records of one event and place whose measures differ by less than this (natural logarithm) are one."""
+"""Two records of one event and place that differ by less than this (natural logarithm) are one."""
 SAME_ORIGIN_S = 5.0
-"""Origin times closer than this may be of one earthquake, from two catalogues; aftershocks come further apart."""
+"""Origin times closer than this may be of one earthquake, from two catalogues; aftershocks are not so close."""
 _EARTH_KM = 6371.0
 
 
