@@ -167,6 +167,14 @@ def test_every_real_record_is_in_it_or_rejected_with_a_reason(shared_data: Path,
     assert set(frame["quality"]) == {"used", "rejected"}
     assert (frame.loc[frame["quality"] == "rejected", "reason"] != "").all()
     assert frame.loc[frame["quality"] == "used", "pga_cm_s2"].gt(0).all()
+    # The broadband seismometer went off scale; the accelerometer beside it is the record.
+    site = frame[frame["station"] == "BRIB"].set_index("record_id")
+    assert dict(site["quality"].groupby(site.index.str[11:13]).first()) == {
+        "BH": "rejected",
+        "HH": "rejected",
+        "HN": "used",
+    }
+    assert site.loc[site["quality"] == "used", "duplicate_of"].item() == ""
     # The stated peaks are met to their last printed digit, which some networks cut and some round.
     components = query(tmp_path / "db", "SELECT * FROM components WHERE peak_header_text <> ''")
     assert len(components) > 50

@@ -29,6 +29,7 @@ _RIGHT_ANGLE_DEG = 5.0
 _EVEN_RATE_HZ = 200.0
 _RESPONSE_BAND = (0.01, 0.02, 0.85, 0.95)
 """Where the response is taken away: flanks [Hz] below, and as parts of half the rate above."""
+_NEAR_FULL_SCALE = int(0.8 * 2**23)
 _STATION_SUFFIXES = {".xml", ".stationxml"}
 _RUPTURE_SUFFIXES = {".fsp"}
 
@@ -94,8 +95,14 @@ class Record:
         return tuple(
             identifier.rsplit(".", 1)[1]
             for identifier, x in zip(self.samples.ids, self.samples.data)
-            if count_clipped(x, x.min(), x.max())
+            if count_clipped(x, x.min(), x.max()) or _saturated(identifier, x)
         )
+
+
+def _saturated(identifier: str, counts: np.ndarray) -> bool:
+    """Tell whether a seismometer has come near the full scale of 24 bits: it bends long before it breaks."""
+    accelerometer = identifier.rsplit(".", 1)[1][1:2] == "N"
+    return not accelerometer and int(np.abs(counts).max()) >= _NEAR_FULL_SCALE
 
 
 def sort_inputs(paths: Sequence[str | Path]) -> Inputs:
