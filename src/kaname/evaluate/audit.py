@@ -22,7 +22,7 @@ from kaname.evaluate.splits import LATER, LEAKS, SAME_SITE_KM, SplitBy, audit, b
 TWIN_LN = 0.05
 """Two records of one event and place that differ by less than this (natural logarithm) are one."""
 SAME_ORIGIN_S = 5.0
-"""Origin times closer than this may be of one earthquake, from two catalogues; aftershocks are not so close."""
+"""Origin times closer than this may be of one earthquake, from two catalogues; aftershocks rarely are."""
 _EARTH_KM = 6371.0
 
 
