@@ -19,8 +19,8 @@ _LEAST_BACKGROUND = 1e-3
 """Least share of the background that is looked for."""
 _FLOOR = 1e-2
 """Information that is added to every parameter's when a step is found; it moves no maximum."""
-_LOW = {"c": np.log(1e-8), "tau": np.log(1e-2), "omega": -0.99, "d": np.log(1e-8), "rho": 1e-3}
-_HIGH = {"c": np.log(1e3), "tau": np.log(1e7), "omega": 5.0, "d": np.log(1e6), "rho": 20.0}
+LOW = {"c": np.log(1e-8), "tau": np.log(1e-2), "omega": -0.99, "d": np.log(1e-8), "rho": 1e-3}
+HIGH = {"c": np.log(1e3), "tau": np.log(1e7), "omega": 5.0, "d": np.log(1e6), "rho": 20.0}
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def maximise(
     if unknown:
         raise InputError(f"no ETAS parameter {sorted(unknown)[0]!r}; known are {', '.join(NAMES)}")
     free = np.array([n not in fixed and not (n == "tau" and np.isinf(first.tau)) for n in NAMES])
-    low = np.array([_LOW.get(n, -np.inf) for n in NAMES])
-    high = np.array([_HIGH.get(n, np.inf) for n in NAMES])
+    low = np.array([LOW.get(n, -np.inf) for n in NAMES])
+    high = np.array([HIGH.get(n, np.inf) for n in NAMES])
     # With less background its slope vanishes, and a search that strays there does not come back.
     per_day = likelihood.weight * len(likelihood.target) / likelihood.days
     low[NAMES.index("mu")] = np.log(_LEAST_BACKGROUND * per_day)

@@ -1,0 +1,110 @@
+"""Earthquakes at a constant rate, wherever: what every model must beat."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kaname.core.errors import InputError
+from kaname.core.forecasts import SIMULATIONS
+from kaname.core.tables import empty, validate
+from kaname.discovery.seismicity.background import Background, Uniform
+from kaname.discovery.seismicity.contract import Score, Target, rates_table, seismicity_model
+from kaname.discovery.seismicity.etas.simulation import GutenbergRichter
+
+
+@seismicity_model("poisson")
+class Poisson:
+    """A Poisson process, constant in time and uniform over the region.
+
+    Parameters
+    ----------
+    magnitude_bin, magnitude_max
+        Width of the bins that magnitudes are rounded to (0: not rounded), and the greatest one simulated.
+
+    Attributes
+    ----------
+    rate_, b_
+        Targets of the fitted period per day, and the slope of their magnitudes.
+    """
+
+    name = "poisson"
+
+    def __init__(self, *, magnitude_bin: float = 0.0, magnitude_max: float = 9.5) -> None:
+        self.magnitude_bin = magnitude_bin
+        self.magnitude_max = magnitude_max
+
+    def fit(self, catalogue: pd.DataFrame, target: Target) -> Poisson:
+        """See `SeismicityModel`.
+
+        Raises
+        ------
+        InputError
+            When there is no target.
+        """
+        sources = target.sources(catalogue)
+        chosen = sources[sources["target"]]
+        if chosen.empty:
+            raise InputError(
+                f"no earthquake of magnitude {target.magnitude_min:g} or more in the region from "
+                f"{target.start} to {target.end}: a rate of zero forbids what is to come"
+            )
+        above = chosen["magnitude"].to_numpy(float) - target.magnitude_min
+        self.b_ = float(1 / (np.log(10) * (above.mean() + self.magnitude_bin / 2)))
+        self.rate_ = len(chosen) / target.days
+        return self
+
+    def score(self, catalogue: pd.DataFrame, target: Target) -> Score:
+        """See `SeismicityModel`."""
+        density = self._densities(target.sources(catalogue), target)
+        return Score.of(self.rate_ * density, np.full(len(density), self.rate_), self.rate_ * target.days)
+
+    def log_rates(self, catalogue: pd.DataFrame, target: Target) -> pd.DataFrame:
+        """See `SeismicityModel`."""
+        sources = target.sources(catalogue)
+        density = self._densities(sources, target)
+        day = sources.loc[sources["target"], "day"].to_numpy(float)
+        flat = np.full(len(density), self.rate_)
+        return rates_table(sources, self.rate_ * density, flat, self.rate_ * day, self.rate_ * target.days)
+
+    def simulate(self, history: pd.DataFrame, target: Target, *, n: int, seed: int) -> pd.DataFrame:
+        """See `SeismicityModel`.
+
+        Raises
+        ------
+        InputError
+            When ``n`` is not positive.
+        """
+        if n < 1:
+            raise InputError(f"the number of simulations must be positive, found {n}")
+        rng = np.random.default_rng(seed)
+        number = rng.poisson(self.rate_ * target.days, n)
+        total = int(number.sum())
+        if not total:
+            return empty(SIMULATIONS)
+        lon, lat = self._where(history, target).draw(total, rng)
+        day = rng.uniform(0, target.days, total)
+        frame = pd.DataFrame(
+            {
+                "simulation": np.repeat(np.arange(n), number),
+                "time": target.start + (day * 86400e9).astype("timedelta64[ns]"),
+                "longitude": lon,
+                "latitude": lat,
+                "magnitude": GutenbergRichter(self.b_, target.magnitude_min, self.magnitude_max).draw(
+                    total, rng
+                ),
+                "generation": np.zeros(total, np.int64),
+            }
+        )
+        return validate(
+            frame.sort_values(["simulation", "time"], kind="stable", ignore_index=True), SIMULATIONS
+        )
+
+    def _where(self, history: pd.DataFrame, target: Target) -> Background:
+        """Return the density of the places of what comes after ``history``."""
+        return Uniform(target.region)
+
+    def _densities(self, sources: pd.DataFrame, target: Target) -> NDArray[np.float64]:
+        """Return the density at each target given what came before [1/km2]."""
+        return np.full(int(sources["target"].sum()), 1 / target.region.area_km2)
