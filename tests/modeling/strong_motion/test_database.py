@@ -95,6 +95,8 @@ def test_sql_that_is_wrong(built: Path, tmp_path: Path) -> None:
         query(tmp_path, "SELECT 1")
     with pytest.raises(NotFoundError):
         build_database([tmp_path / "none"], tmp_path / "db")
+    with pytest.raises(NotFoundError, match="no files"):
+        build_database([tmp_path], tmp_path / "db")
     with pytest.raises(InputError, match="tectonic"):
         build_database([tmp_path], tmp_path / "db", tectonic_region="here")
 

@@ -111,7 +111,7 @@ def sort_inputs(paths: Sequence[str | Path]) -> Inputs:
     Raises
     ------
     NotFoundError
-        When there is no such file or folder.
+        When there is no such file or folder, or no file in any of them.
     """
     out = Inputs()
     for given in map(Path, paths):
@@ -121,6 +121,8 @@ def sort_inputs(paths: Sequence[str | Path]) -> Inputs:
         for path in files:
             if not any(part.startswith(".") for part in path.relative_to(given.parent).parts):
                 _sort(path, out)
+    if not any(vars(out).values()):
+        raise NotFoundError(f"there are no files in {', '.join(map(str, paths))}")
     return out
 
 
