@@ -1,8 +1,8 @@
 """CSEP's tests of forecasts against what happened, gridded or simulated, without dropping an earthquake.
 
 Where no simulated earthquake fell, a rate counted from simulations is zero, and an earthquake there would
-have an infinite likelihood. pyCSEP leaves such earthquakes out, which favours the forecast. Here a share of the
-rate (``uniform``, chosen before the test) is spread evenly over the region.
+have an infinite likelihood. pyCSEP leaves such earthquakes out, which favours the forecast. Here a share of
+the rate (``uniform``, chosen before the test) is spread evenly over the region.
 
 Rates are counted from one half of the simulations and the test distribution comes from the other: a
 simulation that made the rates fits them better than reality can, and p-values would not be uniform.
