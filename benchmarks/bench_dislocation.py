@@ -34,7 +34,7 @@ def main() -> None:
             speeds[medium, field.__name__] = N_SOURCE * N_POINT / wall[0]
             print(
                 f"{medium} {field.__name__:12s} {N_SOURCE * N_POINT / wall[0] / 1e6:6.2f} M pairs/s wall "
-                f"on {threads} threads, {N_SOURCE * N_POINT / wall[1] / 1e6:6.2f} M pairs per processor second"
+                f"on {threads} threads, {N_SOURCE * N_POINT / wall[1] / 1e6:6.2f} M pairs/s of processor"
             )
     try:
         import cutde.halfspace as peer

@@ -130,7 +130,8 @@ def test_rectangles_at_depth_are_those_of_okada_1992(kind: str, dip: float) -> N
     up_dip = width * np.array([0, np.cos(np.radians(dip)), np.sin(np.radians(dip))])
     source = Dislocations.rectangles(
         [np.array([length / 2, 0, -depth]) + up_dip],
-        strike_deg=90, dip_deg=dip, rake_deg=0 if kind == "strike" else 90, slip=1, length=length, width=width,
+        strike_deg=90, dip_deg=dip, rake_deg=0 if kind == "strike" else 90, slip=1,
+        length=length, width=width,
     )  # fmt: skip
     ours = displacement(points, source).values
     theirs = np.array([okada_1992(p, depth, dip, length, width, kind) for p in points])

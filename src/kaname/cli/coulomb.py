@@ -200,8 +200,10 @@ def _source(text: str, plane: int) -> tuple[Source, list[Path]]:
         if len(numbers) != 7:
             raise InputError(f"{text!r} is neither a file nor LAT,LON,DEPTH_KM,STRIKE,DIP,RAKE,MW")
         lat, lon, depth, strike, dip, rake, magnitude = numbers
-        angles = {"strike_deg": strike, "dip_deg": dip, "rake_deg": rake}
-        return sources.from_double_couple(lat, lon, depth, magnitude=magnitude, **angles), []
+        couple = sources.from_double_couple(
+            lat, lon, depth, strike_deg=strike, dip_deg=dip, rake_deg=rake, magnitude=magnitude
+        )
+        return couple, []
     if path.suffix.lower() == ".fsp":
         return sources.from_finite_source(_whole(read_srcmod(path))), [path]
     if path.suffix.lower() in (".csv", ".parquet"):

@@ -5,7 +5,8 @@ Walter (2015; DOI 10.1093/gji/ggv035) for triangles, from one closed form for po
 that is singular on the edges of a dislocation and nowhere else.
 
 Coordinates are east, north, up in any one unit of length, the surface of the half space at 0 and the ground
-below; displacements have the unit of slip, strains that of slip by length. Strains are ``ee, en, eu, nn, nu, uu``.
+below; displacements have the unit of slip, strains that of slip by length. Strains are ``ee, en, eu, nn, nu,
+uu``.
 """
 
 from __future__ import annotations
@@ -246,8 +247,8 @@ def _field(
     values[singular] = np.nan
     if singular.any():
         warnings.warn(
-            f"{int(singular.sum())} of {len(places)} points are on an edge of a dislocation, where the {what} "
-            "has no value: NaN there; move them, or leave them out by `Field.singular`",
+            f"{int(singular.sum())} of {len(places)} points are on an edge of a dislocation, where the "
+            f"{what} has no value: NaN there; move them, or leave them out by `Field.singular`",
             RuntimeWarning,
             stacklevel=3,
         )
