@@ -18,7 +18,7 @@ from kaname.core.errors import InputError
 from kaname.discovery.stress.coulomb import invariants, on_planes, optimal_planes
 from kaname.discovery.stress.field import Medium, Optimal, Planes, stress_at
 from kaname.discovery.stress.sources import Source
-from kaname.earth.dislocation import STRAIN
+from kaname.earth.dislocation import STRAIN, fault_axes
 
 Floats = NDArray[np.float64]
 
@@ -86,18 +86,26 @@ def cells(
         change = on_planes(
             stress, receivers.strike_deg, receivers.dip_deg, receivers.rake_deg, friction=earth.friction
         )
-    apart = np.full(len(east), np.inf)
-    slip = np.zeros(len(east))
-    points = np.column_stack([east, north, -depth])
-    for centre, amount in zip(source.centres, np.abs(source.slip_m)):
-        far = np.linalg.norm(points - centre, axis=1)
-        slip = np.where(far < apart, amount, slip)
-        apart = np.minimum(apart, far)
+    apart, slip = _nearest(source, np.column_stack([east, north, -depth]))
     block = (east // block_km).astype(int) * 100_003 + (north // block_km).astype(int)
     frame = {"latitude": lat, "longitude": lon, "depth_km": depth, "n_aftershock": counts, "block": block}
     frame |= {"distance_km": apart, "nearest_slip_m": slip, "coulomb": change.coulomb, "shear": change.shear}
     frame |= invariants(stress)
     return pd.DataFrame(frame | {f"stress_{name}": stress[:, s] for s, name in enumerate(STRAIN)})
+
+
+def _nearest(source: Source, points: Floats) -> tuple[Floats, Floats]:
+    """Return the distance of points from the rupture [km] and the slip [m] of the nearest rectangle."""
+    apart, slip = np.full(len(points), np.inf), np.zeros(len(points))
+    along, down = fault_axes(source.strike_deg, source.dip_deg)
+    for i, top in enumerate(source.top_centre):
+        offset = points - top
+        a = np.clip(offset @ along[i], -source.length_km[i] / 2, source.length_km[i] / 2)
+        d = np.clip(offset @ down[i], 0, source.width_km[i])
+        far = np.linalg.norm(offset - a[:, None] * along[i] - d[:, None] * down[i], axis=1)
+        slip = np.where(far < apart, abs(source.slip_m[i]), slip)
+        apart = np.minimum(apart, far)
+    return apart, slip
 
 
 def pattern_test(
@@ -142,7 +150,9 @@ def pattern_test(
             f"{int(active.sum())} cells in {len(np.unique(blocks[active]))} blocks hold aftershocks; "
             f"the test needs {LEAST_CELLS} cells in two blocks: give more aftershocks or smaller cells"
         )
-    logs = np.log(np.column_stack([kept["distance_km"], np.maximum(kept["nearest_slip_m"], 0.01)]))
+    logs = np.log(
+        np.column_stack([np.maximum(kept["distance_km"], 0.1), np.maximum(kept["nearest_slip_m"], 0.01)])
+    )
     predictors: dict[str, Floats] = {
         "distance": -kept["distance_km"].to_numpy(),
         "distance_and_slip": _unseen(logs, active, blocks, boosted=False),
