@@ -151,6 +151,81 @@ def make(
     typer.echo(json.dumps(summary, default=str) if as_json else _text(summary, out))
 
 
+@app.command()
+def compare(
+    first: Annotated[
+        Path, typer.Argument(metavar="FIRST", help="Gridded forecast: CSEP .dat or forecast.parquet.")
+    ],
+    second: Annotated[Path, typer.Argument(metavar="SECOND", help="The one it is compared with.")],
+    catalog: Annotated[list[Path], typer.Argument(metavar="CATALOG...", help="What happened.")],
+    start: Annotated[str, typer.Option("--start", help="Beginning, UTC; default: the forecast's own.")] = "",
+    end: Annotated[str, typer.Option("--end", help="End, UTC; default: the forecast's own.")] = "",
+    block: Annotated[float, typer.Option("--block", help="Length of resampled blocks [day].")] = 1.0,
+    uniform: Annotated[
+        float, typer.Option("--uniform", min=0, max=1, help="Share of each spread evenly over the region.")
+    ] = 0.01,
+    seed: Annotated[int, typer.Option("--seed", help="Of the tests and the bootstrap.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Test two forecasts on what happened (N, L, CL, S, M) and say which knew more, with an interval."""
+    from dataclasses import asdict
+
+    import numpy as np
+
+    from kaname.core.errors import InputError
+    from kaname.core.time import as_time
+    from kaname.discovery.seismicity import csep_tests
+    from kaname.discovery.seismicity.contract import DAY
+    from kaname.formats.catalogs import read_events
+
+    tables = [_grid(first), _grid(second)]
+    stated = [tables[0][name].iloc[0] for name in ("start", "end")]
+    begin, until = (
+        np.datetime64(as_time(given) if given else own, "ns") for given, own in zip((start, end), stated)
+    )
+    if np.isnat(begin) or np.isnat(until):
+        raise InputError("the forecast does not state its period; give --start and --end")
+    events = read_events(catalog).events.dropna(subset=["magnitude", "longitude", "latitude"])
+    time = events["time"].to_numpy("datetime64[ns]")
+    seen = events[(time >= begin) & (time < until)].sort_values("time")
+    grids = [csep_tests.on_grid(table, uniform=uniform) for table in tables]
+    if not np.array_equal(grids[0][1], grids[1][1]):
+        raise InputError("the forecasts have different magnitude bins; compare forecasts of the same bins")
+    for cells, edges, _ in grids:
+        seen = csep_tests.within(seen, cells, float(edges[0]))
+    summary: dict[str, Any] = {
+        "start": str(begin)[:19], "end": str(until)[:19], "earthquakes": len(seen), "uniform": uniform,
+    }  # fmt: skip
+    for path, table, (_, _, rates) in zip((first, second), tables, grids):
+        tested = csep_tests.grid_tests(table, seen, uniform=uniform, seed=seed)
+        quantiles = {
+            name: None if t.at_most != t.at_most else round(t.at_most, 4) for name, t in tested.items()
+        }
+        summary[str(path)] = {"expected": round(float(rates.sum()), 3), "quantiles": quantiles}
+    if len(seen):
+        (a, expected_a), (b, expected_b) = (
+            csep_tests.log_densities(table, seen, uniform=uniform) for table in tables
+        )
+        day = (seen["time"].to_numpy("datetime64[ns]") - begin) / DAY
+        gain = csep_tests.information_gain(
+            day, a - b, expected_difference=[expected_a - expected_b], block_days=block,
+            days=float((until - begin) / DAY), seed=seed,
+        )  # fmt: skip
+        summary["information_gain"] = asdict(gain)
+    else:
+        summary["information_gain"] = "no earthquake happened: the forecasts cannot be told apart"
+    typer.echo(json.dumps(summary) if as_json else "\n".join(f"{k}: {v}" for k, v in summary.items()))
+
+
+def _grid(path: Path) -> pd.DataFrame:
+    from kaname.core.forecasts import FORECASTS
+    from kaname.core.tables import read_table
+    from kaname.formats.csep import read_grid
+
+    file = path / "forecast.parquet" if path.is_dir() else path
+    return read_table(file, FORECASTS) if file.suffix in (".parquet", ".csv") else read_grid(file)
+
+
 def _write(
     out: Path,
     prepared: Prepared,

@@ -7,9 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from kaname.core.errors import InputError
-from kaname.core.forecasts import SIMULATIONS
-from kaname.core.tables import EVENTS, empty, validate
+from kaname.core.tables import EVENTS, validate
 from kaname.discovery.seismicity import csep_tests, forecasting
 from kaname.discovery.seismicity.background import Uniform
 from kaname.discovery.seismicity.contract import Target
@@ -19,9 +17,7 @@ from kaname.discovery.seismicity.region import Region
 
 START = np.datetime64("2020-01-01", "ns")
 REGION = Region.from_bounds(13, 14, 42, 43)
-TRUTH = EtasParameters.from_ogata_zhuang(
-    mu=0.8, A=0.25, c=0.01, alpha=1.5, p=1.2, D=2.0, q=1.8, gamma=0.9
-)
+TRUTH = EtasParameters.from_ogata_zhuang(mu=0.8, A=0.25, c=0.01, alpha=1.5, p=1.2, D=2.0, q=1.8, gamma=0.9)
 EDGES = np.arange(3, 8, 0.2)
 
 

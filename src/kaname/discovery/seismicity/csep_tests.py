@@ -241,11 +241,17 @@ def grid_tests(
 
 
 def on_grid(forecast: pd.DataFrame, *, uniform: float = 0.0) -> tuple[Cells, Floats, Floats]:
-    """Return cells, lower edges of the magnitude bins, and expected numbers ``(cell, magnitude)``."""
+    """Return cells, lower edges of the magnitude bins, and expected numbers ``(cell, magnitude)``.
+
+    Where no row states ``magnitude_max``, each counts all earthquakes from its ``magnitude_min`` on.
+    """
     cells = Cells(forecast)
     edges, level = np.unique(forecast["magnitude_min"].to_numpy(float).round(6), return_inverse=True)
     rates = np.zeros((len(cells), len(edges)))
     np.add.at(rates, (cells.row_to_cell, level), forecast["expected"].to_numpy(float))
+    if len(edges) > 1 and forecast["magnitude_max"].isna().all():
+        # Each row counts all larger ones too: bins are the differences.
+        rates[:, :-1] = np.maximum(rates[:, :-1] - rates[:, 1:], 0)
     if uniform:
         even = np.outer(cells.area / cells.area.sum(), rates.sum(axis=0))
         rates = (1 - uniform) * rates + uniform * even
@@ -305,6 +311,16 @@ def _placed(observed: pd.DataFrame, cells: Cells, edges: Floats) -> tuple[Ints, 
             f"{edges[0]:g}; choose the earthquakes of the forecast's region first"
         )
     return here, size
+
+
+def log_densities(forecast: pd.DataFrame, observed: pd.DataFrame, *, uniform: float) -> tuple[Floats, float]:
+    """Return the log of the expected number per area and magnitude bin at each earthquake, and in all."""
+    cells, edges, rates = on_grid(forecast, uniform=uniform)
+    here, size = _placed(observed, cells, edges)
+    found = rates[here, size] / cells.area[here]
+    if (found <= 0).any():
+        raise InputError("earthquakes happened where the forecast is zero; give a uniform share above 0")
+    return np.log(found), float(rates.sum())
 
 
 def within(observed: pd.DataFrame, cells: Cells, magnitude_min: float) -> pd.DataFrame:
