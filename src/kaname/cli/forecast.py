@@ -88,6 +88,14 @@ def make(
     where = _region(region, bounds) if known is None else known.background_.region
     least = magnitude_min if known is None else known.reference_
     prepared = forecasting.prepare(read.events, magnitude_min=least, region=where)
+    levels = sorted(set(magnitude or _levels(prepared.magnitude_min)))
+    if levels[0] < prepared.magnitude_min - 1e-9:
+        raise InputError(
+            f"--magnitude {levels[0]:g} is below the magnitude of completeness, {prepared.magnitude_min:g}: "
+            "the catalogue does not say how many such earthquakes there are"
+        )
+    if levels[-1] >= magnitude_max:
+        raise InputError(f"--magnitude {levels[-1]:g} is not below --magnitude-max {magnitude_max:g}")
     last = np.datetime64(prepared.events["time"].iloc[-1], "ns")
     moment = np.datetime64(as_time(start), "ns") if start else last + np.timedelta64(1, "s")
     if moment - last > 3 * DAY:
@@ -105,14 +113,6 @@ def make(
     target = Target(prepared.region, moment, moment + np.timedelta64(round(days * 86400), "s"),
                     prepared.magnitude_min)  # fmt: skip
     simulated = ensemble.simulate(prepared.events, target, n=n, seed=seed)
-    levels = sorted(set(magnitude or _levels(prepared.magnitude_min)))
-    if levels[0] < prepared.magnitude_min - 1e-9:
-        raise InputError(
-            f"--magnitude {levels[0]:g} is below the magnitude of completeness, {prepared.magnitude_min:g}: "
-            "the catalogue does not say how many such earthquakes there are"
-        )
-    if levels[-1] >= magnitude_max:
-        raise InputError(f"--magnitude {levels[-1]:g} is not below --magnitude-max {magnitude_max:g}")
     table = forecasting.probabilities(simulated, ensemble.members(n), levels)
     width = cell or _cell(prepared)
     files = _write(out, prepared, ensemble, target, simulated, table, levels, n=n, width=width, radius=radius,

@@ -252,7 +252,9 @@ def _ensemble(
 
 def _possible(vector: NDArray[np.float64]) -> EtasParameters | None:
     try:
-        return EtasParameters.from_vector(vector)
+        # A taper that the data do not know may be drawn as endless.
+        with np.errstate(over="ignore"):
+            return EtasParameters.from_vector(vector)
     except InputError:
         # Outside what is possible, such as rho below zero.
         return None
