@@ -1,7 +1,7 @@
 """Rectangular and triangular dislocations in an elastic full or half space: displacement and strain anywhere.
 
 The fields are those of Okada (1985, 1992; DOI 10.1785/BSSA0820021018) for rectangles and of Nikkhoo and
-Walter (2015; DOI 10.1093/gji/ggv035) for triangles, from one closed form for polygons (`dislocation_kernels`)
+Walter (2015; DOI 10.1093/gji/ggv035) for triangles, from one closed form for polygons (`dislocation_edges`)
 that is singular on the edges of a dislocation and nowhere else.
 
 Coordinates are east, north, up in any one unit of length, the surface of the half space at 0 and the ground
@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kaname.core.errors import InputError
-from kaname.earth import dislocation_kernels as kernels
+from kaname.earth.dislocation_displacement import displacements
+from kaname.earth.dislocation_edges import prepare
+from kaname.earth.dislocation_strain import strains
 
 Floats = NDArray[np.float64]
 Medium = Literal["half-space", "full-space"]
@@ -198,7 +200,7 @@ def displacement(
     RuntimeWarning
         When points are singular, with their number.
     """
-    return _field(kernels.displacements, points, dislocations, poisson_ratio, medium, "displacement")
+    return _field(displacements, points, dislocations, poisson_ratio, medium, "displacement")
 
 
 def strain(
@@ -209,7 +211,7 @@ def strain(
     medium: Medium = "half-space",
 ) -> Field:
     """Return the strain ``(n, 6)`` (`STRAIN`) at points, summed over dislocations; as `displacement`."""
-    return _field(kernels.strains, points, dislocations, poisson_ratio, medium, "strain")
+    return _field(strains, points, dislocations, poisson_ratio, medium, "strain")
 
 
 def _field(
@@ -233,7 +235,7 @@ def _field(
                     f"{name} {bad} is {up[bad]:g} above the surface of the half space; up is negative below"
                 )
     extent = np.abs(np.roll(source.vertices, -1, axis=1) - source.vertices).max(initial=0)
-    edges = kernels.prepare(source.vertices, source.burgers)
+    edges = prepare(source.vertices, source.burgers)
     kappa = 0.5 / (1 - poisson_ratio)
     values, singular = kernel(  # type: ignore[operator]
         places,
