@@ -92,7 +92,9 @@ def inside_share(
     turn = 2 * np.pi * (np.arange(_SPOKES) + (np.arange(_RINGS) * 0.6180339887 % 1)[:, np.newaxis]) / _SPOKES
     out = np.empty(len(longitude))
     for part in np.array_split(np.arange(len(longitude)), len(longitude) // 2000 + 1):
-        reach = np.sqrt(zone[part, np.newaxis] * ((1 - u) ** (-1 / rho) - 1))[:, :, np.newaxis]
+        # The heaviest tails have nodes beyond the planet; all the same, they are outside.
+        reach = zone[part, np.newaxis] * np.minimum((1 - u) ** (-1 / rho) - 1, 1e12)
+        reach = np.minimum(np.sqrt(reach), 1e5)[:, :, np.newaxis]
         s = np.sqrt(axes.ratio[part])[:, np.newaxis, np.newaxis]
         along, across = reach * np.cos(turn) * s, reach * np.sin(turn) / s
         e, n = (v[part, np.newaxis, np.newaxis] for v in (axes.east, axes.north))

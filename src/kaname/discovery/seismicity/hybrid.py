@@ -24,9 +24,11 @@ from kaname.discovery.seismicity.etas.simulation import Delays, GutenbergRichter
 from kaname.discovery.seismicity.smoothed import epochs
 
 Floats = NDArray[np.float64]
-_QUICK = 2500
+_QUICK = 6000
 """Targets that the two kernels are fitted to, evenly chosen where there are more."""
 _NEVER = 1e-300
+_LEAST = 1 / 384
+"""Least share of a kernel within the region that nodes can tell."""
 _MOST = 5_000_000
 """Most events that are simulated before the run is given up."""
 _COLUMNS = ["day", "longitude", "latitude", "magnitude"]
@@ -52,8 +54,8 @@ class HybridSettings:
 
     densities: tuple[tuple[int, float], ...] = ((3, 0.1), (5, 0.2), (15, 0.5))
     reaches_km: tuple[float, ...] = (0.0, 0.12, 0.25)
-    prior: float = 5.0
-    limit: float = 3.0
+    prior: float = 2.0
+    limit: float = 6.0
     update_days: float = 91.0
 
 
@@ -314,7 +316,9 @@ class Hybrid:
                 size = np.log(p.k0) + p.a * likelihood.magnitude
                 if reach > 0:
                     ellipses = inside_share(target.region, lon, lat, zone, p.rho, axes[reach])
-                    size = size + np.where(inside, np.log(circles / np.maximum(ellipses, 1 / 384)), 0.0)
+                    size = size + np.where(
+                        inside, np.log(np.maximum(circles, _LEAST) / np.maximum(ellipses, _LEAST)), 0.0
+                    )
                 columns.append(
                     triggered(
                         likelihood.day, places, size, zone, axes[reach], likelihood.target,
@@ -381,10 +385,14 @@ def two_kernels(likelihood: Likelihood, etas: EtasParameters) -> tuple[EtasParam
         return float(value), weight * slope.sum(axis=0) - expected, weight * slope.T @ slope
 
     first = replace(etas, k0=0.85 * etas.k0, tau=min(etas.tau, 1e4))
+    second_at = len(NAMES) - 1
     low, high = (
         np.array([bound.get(n, end) for n in (*NAMES, *NAMES[1:])])
         for bound, end in ((LOW, -np.inf), (HIGH, np.inf))
     )
+    # Larger earthquakes have more aftershocks, and farther away; memory ends within decades.
+    low[[second_at + NAMES.index(n) for n in ("a", "gamma")]] = 0.0
+    high[second_at + NAMES.index("tau")] = np.log(1e4)
     top = climb(
         evaluate,
         np.concatenate([first.vector(), second.vector()[1:]]),

@@ -1,0 +1,203 @@
+"""Rivals of ETAS: proper densities, the promises of the contract, no look into the future."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kaname.core.errors import InputError
+from kaname.discovery.seismicity.anisotropy import Axes, Places, inside_share, triggered
+from kaname.discovery.seismicity.background import Uniform
+from kaname.discovery.seismicity.contract import SeismicityModel, Target
+from kaname.discovery.seismicity.etas.kernel import on_sphere
+from kaname.discovery.seismicity.etas.model import Etas
+from kaname.discovery.seismicity.etas.parameters import EtasParameters
+from kaname.discovery.seismicity.hybrid import Hybrid, HybridSettings
+from kaname.discovery.seismicity.neural import Neural
+from kaname.discovery.seismicity.poisson import Poisson
+from kaname.discovery.seismicity.region import Region
+from kaname.discovery.seismicity.smoothed import Smoothed
+
+REGION = Region.from_bounds(10.0, 10.6, 45.0, 45.4)
+TRUTH = EtasParameters(mu=0.4, k0=0.004, a=1.6, c=0.01, omega=0.1, tau=300.0, d=0.2, gamma=0.8, rho=0.8)
+KNOWN = Target(REGION, np.datetime64("2000-01-01"), np.datetime64("2003-01-01"), 2.0)
+LATER = Target(REGION, np.datetime64("2003-01-01"), np.datetime64("2004-01-01"), 2.0)
+SETTINGS = HybridSettings(densities=((5, 1.0),), reaches_km=(0.0, 2.0), update_days=120.0)
+
+
+@cache
+def events() -> pd.DataFrame:
+    """Return a catalogue of four years that ETAS made."""
+    model = Etas.with_parameters(TRUTH, 2.0, Uniform(REGION), magnitude_max=6.0)
+    none = pd.DataFrame(
+        {
+            "event_id": pd.Series(dtype=str),
+            "time": pd.Series(dtype="datetime64[ns]"),
+            **{n: pd.Series(dtype=float) for n in ("longitude", "latitude", "magnitude")},
+        }
+    )
+    made = model.simulate(none, replace(KNOWN, end=LATER.end), n=1, seed=3)
+    return made.assign(event_id=[str(k) for k in range(len(made))])
+
+
+@cache
+def fitted(name: str) -> SeismicityModel:
+    """Return a model fitted to the first three years."""
+    models: dict[str, Any] = {
+        "poisson": Poisson(),
+        "smoothed": Smoothed(bandwidth_min_km=1.0),
+        "neural": Neural(epochs=5, bandwidth_min_km=1.0),
+        "hybrid": Hybrid(settings=SETTINGS),
+    }
+    return models[name].fit(events(), KNOWN)  # type: ignore[no-any-return]
+
+
+NAMES = ("poisson", "smoothed", "neural", "hybrid")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shares_of_the_targets_add_up_to_the_score(name: str) -> None:
+    model = fitted(name)
+    assert isinstance(model, SeismicityModel)
+    score, table = model.score(events(), LATER), model.log_rates(events(), LATER)
+    assert score.n == len(table)
+    assert score.joint == pytest.approx(score.temporal + score.spatial)
+    assert (table.log_rate - table.expected).mean() == pytest.approx(score.joint, abs=1e-6)
+    assert (table.log_rate_time - table.expected).mean() == pytest.approx(score.temporal, abs=1e-6)
+    assert table.expected.sum() == pytest.approx(score.expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_comes_later_changes_nothing(name: str) -> None:
+    whole = fitted(name).log_rates(events(), LATER)
+    half = replace(LATER, end=np.datetime64("2003-07-01"))
+    cut = events()[events().time < np.datetime64("2003-07-01")]
+    early = fitted(name).log_rates(cut, half)
+    np.testing.assert_allclose(whole.log_rate[: len(early)], early.log_rate, rtol=1e-9)
+
+
+def test_the_places_of_the_neural_model_lose_what_is_outside_and_gain_nothing() -> None:
+    model = fitted("neural")
+    assert isinstance(model, Neural)
+    sources = LATER.sources(events())
+    index = np.flatnonzero(sources.target)[:1]
+    x, _, there = model._pairs(sources, index)
+    at = np.linspace(0, 1, 401)[1:] - 1 / 800
+    lon, lat = (v.ravel() for v in np.meshgrid(10 + 0.6 * at, 45 + 0.4 * at))
+    last = sources.iloc[max(0, int(index[0]) - model.depth) : int(index[0])][::-1]
+    place = on_sphere(lon, lat)
+    total = 0.0
+    for part in np.array_split(np.arange(len(lon)), 40):
+        near = on_sphere(last.longitude.to_numpy(), last.latitude.to_numpy())
+        squared = ((place[:, part, np.newaxis] - near[:, np.newaxis]) ** 2).sum(axis=0)
+        n = (len(part), 1)
+        inputs = np.tile(x[:, : len(last)], (*n, 1)), squared, np.tile(there[:, : len(last)], n)
+        static = model.background_.density(lon[part], lat[part])
+        total += model._mixture(*inputs, static, LATER)[0].sum()
+    assert 0.8 < total / len(lon) * REGION.area_km2 < 1.01
+
+
+@pytest.mark.parametrize("name", ("poisson", "smoothed", "hybrid"))
+def test_the_rate_integrates_over_the_region_to_the_rate_in_time(name: str) -> None:
+    """By Monte Carlo: points of a uniform cloud, put one at a time after the same history."""
+    rng = np.random.default_rng(5)
+    history = events()[events().time < LATER.start]
+    when = LATER.start + np.timedelta64(3, "h")
+    lon, lat = Uniform(REGION).draw(6000, rng)
+    model = fitted(name)
+    day = Target(REGION, LATER.start, when + np.timedelta64(1, "h"), 2.0)
+    total, in_time = [], 0.0
+    cloud = pd.DataFrame({"longitude": lon, "latitude": lat})
+    for k in range(0, len(cloud), 100):
+        point = pd.DataFrame({"event_id": ["x"], "time": [when], "magnitude": [2.0], **cloud.iloc[[k]]})
+        table = model.log_rates(pd.concat([history, point], ignore_index=True), day)
+        total.append(np.exp(table.log_rate[0]))
+        in_time = float(np.exp(table.log_rate_time[0]))
+    spread = 3 * np.std(total) / np.sqrt(len(total)) * REGION.area_km2
+    assert abs(np.mean(total) * REGION.area_km2 - in_time) < max(spread, 1e-9 * in_time)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_simulations_are_of_the_period_and_the_region_and_reproducible(name: str) -> None:
+    history = events()[events().time < LATER.start]
+    month = replace(LATER, end=np.datetime64("2003-02-01"))
+    first = fitted(name).simulate(history, month, n=4, seed=1)
+    assert first.equals(fitted(name).simulate(history, month, n=4, seed=1))
+    assert len(first) and REGION.contains(first.longitude, first.latitude).all()
+    assert (first.time >= month.start).all() and (first.time < month.end).all()
+    with pytest.raises(InputError, match="positive"):
+        fitted(name).simulate(history, month, n=0, seed=1)
+
+
+def test_a_network_gradient_is_that_of_its_likelihood() -> None:
+    model = Neural(epochs=1, bandwidth_min_km=1.0).fit(events(), KNOWN)
+    sources = KNOWN.sources(events())
+    index = np.flatnonzero(sources.target)[100:140]
+    pairs, static = model._pairs(sources, index), np.full(len(index), 1e-3)
+    _, inner = model._mixture(*pairs, static, KNOWN)
+    slope = np.stack([inner["zone"], inner["weight"][:, :-2]], axis=-1).reshape(-1, 2)
+    found = model.where_.gradient(pairs[0].reshape(-1, 3), inner["hidden"], slope)
+    for weight, gradient in zip(model.where_.weights, found):
+        at = np.unravel_index(np.argmax(np.abs(gradient)), gradient.shape)
+        kept = weight[at]
+        values = []
+        for step in (1e-5, -1e-5):
+            weight[at] = kept + step
+            values.append(np.log(model._mixture(*pairs, static, KNOWN)[0]).sum())
+        weight[at] = kept
+        assert (values[0] - values[1]) / 2e-5 == pytest.approx(gradient[at], rel=1e-5)
+
+
+def test_ellipses_lie_along_earlier_earthquakes() -> None:
+    rng = np.random.default_rng(0)
+    along, across = rng.normal(0, 1.0, 400), rng.normal(0, 0.1, 400)
+    turn = np.radians(30)
+    east, north = along * np.cos(turn) - across * np.sin(turn), along * np.sin(turn) + across * np.cos(turn)
+    lat = 45 + north / 111.195
+    lon = 10 + east / 111.195 / np.cos(np.radians(45))
+    axes = Axes.of_earlier(Places.of(lon, lat), reach_km=1.0, prior=2.0, limit=6.0)
+    assert axes.ratio[0] == pytest.approx(1.0)
+    last = slice(300, None)
+    assert np.median(np.degrees(np.arctan(axes.north[last] / axes.east[last]))) == pytest.approx(30, abs=2)
+    assert 3 < np.median(axes.ratio[last]) <= 6
+
+
+def test_an_elliptic_kernel_integrates_to_what_the_circular_one_does() -> None:
+    """By Monte Carlo, about a source near a corner, and without truncation in the plane."""
+    rng = np.random.default_rng(1)
+    lon, lat = Uniform(REGION).draw(200_000, rng)
+    source = (10.05, 45.05)
+    places = Places.of(np.append(source[0], lon), np.append(source[1], lat))
+    n = len(places.east)
+    day, zone, rho = np.append(0.0, np.full(n - 1, 1.0)), np.full(n, 4.0), 0.8
+    axes = Axes(np.full(n, np.cos(0.5)), np.full(n, np.sin(0.5)), np.full(n, 4.0))
+    size = np.full(n, -800.0)
+    size[0] = 0.0
+    # Only the first is a source: the others are points, far too small to add anything.
+    chosen = np.arange(1, n)[:4000]
+    rate = triggered(day, places, size, zone, axes, chosen, c=1.0, omega=0.0, inverse_tau=0.0, rho=rho)
+    found = rate.mean() * 2.0 * REGION.area_km2
+    share = inside_share(
+        REGION, np.array(source[:1]), np.array(source[1:]), zone[:1], rho, axes[np.arange(1)]
+    )[0]
+    whole = np.pi / rho * zone[0] ** -rho
+    assert found == pytest.approx(share * whole, abs=4 * 2 * rate.std() / 4000**0.5 * REGION.area_km2)
+
+
+def test_tiny_catalogues_are_refused() -> None:
+    few = events().iloc[:10]
+    with pytest.raises(InputError, match="too few"):
+        Neural().fit(few, KNOWN)
+    with pytest.raises(InputError):
+        Hybrid().fit(few, KNOWN)
+    with pytest.raises(InputError, match="a rate of zero"):
+        Poisson().fit(few.iloc[:0], KNOWN)
+    with pytest.raises(InputError, match="update_days"):
+        Smoothed(update_days=0)
+    with pytest.raises(InputError, match="held back"):
+        Hybrid(held=1.5)
