@@ -53,7 +53,7 @@ def _log_ratio(share: float, growth: float) -> float:
 
 @njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
 def _solid_angle(x: float, y: float, z: float, corner: tuple[float, ...]) -> tuple[float, float]:
-    """Return sine and cosine (scaled) of half a triangle's solid angle, positive where its normal points away."""
+    """Return sine and cosine (scaled) of half a triangle's solid angle, positive behind its normal."""
     a0, a1, a2, b0, b1, b2, c0, c1, c2 = corner
     ax, ay, az, bx, by, bz, cx, cy, cz = (
         a0 - x,

@@ -71,7 +71,7 @@ def prepare(vertices: Floats, burgers: Floats) -> Floats:
 
 @njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
 def edge_of(vertices: Floats, edges: Floats, burgers: Floats, i: int, j: int) -> tuple[float, ...]:
-    """Return all of an edge as numbers: its ends, what `prepare` made of it, and the Burgers vector as given."""
+    """Return all of an edge: its ends, what `prepare` made of it, and the Burgers vector as given."""
     first, second = int(edges[i, j, 0]), int(edges[i, j, 1])
     return (
         vertices[i, first, 0],
@@ -123,7 +123,7 @@ def at_vertex(x: float, y: float, z: float, vertices: Floats, i: int, tolerance:
 @njit(cache=True, error_model="numpy", fastmath=FAST)
 def fill(place: Floats, points: Floats, begin: int) -> int:
     """Copy points into a chunk, the last one repeated to its end; return how many there are."""
-    size = min(CHUNK, points.shape[0] - begin)
+    size: int = min(CHUNK, points.shape[0] - begin)
     for p in range(CHUNK):
         q = begin + min(p, size - 1)
         place[0, p], place[1, p], place[2, p] = points[q, 0], points[q, 1], points[q, 2]
