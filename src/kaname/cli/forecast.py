@@ -97,7 +97,7 @@ def make(
     if levels[-1] >= magnitude_max:
         raise InputError(f"--magnitude {levels[-1]:g} is not below --magnitude-max {magnitude_max:g}")
     last = np.datetime64(prepared.events["time"].iloc[-1], "ns")
-    moment = np.datetime64(as_time(start), "ns") if start else last + np.timedelta64(1, "s")
+    moment = as_time(start) if start else last + np.timedelta64(1, "s")
     if moment - last > 3 * DAY:
         gap = (moment - last) / DAY
         notes.append(f"The catalogue ends {gap:.1f} days before the forecast starts, taken as quiet.")
@@ -179,10 +179,8 @@ def compare(
     from kaname.formats.catalogs import read_events
 
     tables = [_grid(first), _grid(second)]
-    stated = [tables[0][name].iloc[0] for name in ("start", "end")]
-    begin, until = (
-        np.datetime64(as_time(given) if given else own, "ns") for given, own in zip((start, end), stated)
-    )
+    begin = as_time(start) if start else tables[0]["start"].to_numpy("datetime64[ns]")[0]
+    until = as_time(end) if end else tables[0]["end"].to_numpy("datetime64[ns]")[0]
     if np.isnat(begin) or np.isnat(until):
         raise InputError("the forecast does not state its period; give --start and --end")
     events = read_events(catalog).events.dropna(subset=["magnitude", "longitude", "latitude"])
@@ -273,8 +271,8 @@ def _write(
     often = [m for m in levels if (simulated["magnitude"] >= m).sum() >= 500]
     shown = often[-1] if often else levels[0]
     layer = maps[maps["magnitude_min"] == shown]
-    middle = ((layer[f"{axis}_min"] + layer[f"{axis}_max"]) / 2 for axis in ("longitude", "latitude"))
-    near = forecasting.within_radius(simulated, *middle, n, radius_km=radius, magnitude=shown)
+    east, north = ((layer[f"{axis}_min"] + layer[f"{axis}_max"]) / 2 for axis in ("longitude", "latitude"))
+    near = forecasting.within_radius(simulated, east, north, n, radius_km=radius, magnitude=shown)
     layer = layer.assign(near=near)
     low = levels[0]
     cells, about = f"M {low:g} or more, per cell of {width:g}°", f"M {shown:g} or more, within {radius:g} km"

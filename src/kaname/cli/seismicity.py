@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,12 +54,10 @@ def command(
     }  # fmt: skip
     above = events[m >= least - 1e-9].reset_index(drop=True)
     summary["above"] = len(above)
-    for name, fit in (
-        ("b_value", lambda: b_value(m, least, magnitude_bin=exact)),
-        ("b_positive", lambda: b_positive(m, magnitude_bin=exact)),
-    ):
+    slopes = {"b_value": partial(b_value, m, least), "b_positive": partial(b_positive, m)}
+    for name, slope_of in slopes.items():
         try:
-            slope = fit()
+            slope = slope_of(magnitude_bin=exact)
             summary[name] = {"b": round(slope.b, 3), "error": round(slope.error, 3), "n": slope.n}
         except InputError as error:
             summary[name] = str(error)

@@ -132,7 +132,7 @@ def japanese(s: Situation) -> list[str]:
 
 
 def _days(s: Situation) -> int:
-    return max(1, round((pd.Timestamp(s.end) - pd.Timestamp(s.start)) / pd.Timedelta(1, "D")))
+    return max(1, round(float((pd.Timestamp(s.end) - pd.Timestamp(s.start)) / pd.Timedelta(1, "D"))))
 
 
 def _count(n: int, noun: str) -> str:

@@ -61,7 +61,7 @@ def p_values():
         some = pool[(pool["simulation"] >= first) & (pool["simulation"] < first + n)]
         tested = csep_tests.catalogue_tests(
             some.assign(simulation=some["simulation"] - first), n, truth[truth["simulation"] == k], cells,
-            EDGES, seed=k,
+            EDGES,
         )  # fmt: skip
         for name, found in tested.items():
             if np.isfinite(found.observed):

@@ -16,7 +16,7 @@ CENTRE = np.array([np.log(0.2115), 1.5596, np.log(0.0123), 1.1688, np.log(1.3185
 """Italy, magnitude 3 and more: Jalilian (2019), doi:10.18637/jss.v088.c01 (natural logarithms, day, km2)."""
 
 SPREAD = np.array([0.7, 0.35, 1.2, 0.08, 1.0, 0.25, 0.25])
-"""Our choice: one standard deviation, wide enough that published sets of other regions lie within two."""
+"""Our choice of one standard deviation, wide on purpose; it was not estimated from regions."""
 
 _REFERENCE = 3.0
 _LOW = np.array([-np.inf, 0.0, np.log(1e-5), 1.01, np.log(1e-4), 1.1, 0.0])
