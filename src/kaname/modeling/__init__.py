@@ -1,1 +1,1 @@
-"""Shaking: records and their measures, models of ground motion, fields between stations, hazard and damage."""
+"""Shaking: records and their measures, models of ground motion, fields between stations, hazard, damage."""
