@@ -88,7 +88,7 @@ def probability_map(
 @style.styled
 def daily_chart(daily: pd.DataFrame, magnitude: float) -> Figure:
     """Draw the probability of one or more earthquakes on each day."""
-    figure = style.new_figure(style.HALF_WIDTH_IN, 2.8)
+    figure = style.new_figure(style.WIDTH_IN, 2.8)
     axes = figure.subplots()
     axes.bar(range(1, len(daily) + 1), 100 * daily["probability"], color=style.BLUE, width=0.7)
     axes.set_xlabel("day of the forecast")
@@ -133,9 +133,9 @@ def _body(
     notes: Sequence[str],
     model: Sequence[tuple[str, str]],
 ) -> Iterator[str]:
-    yield "<main>\n<header><h1>Earthquake forecast</h1>\n"
+    yield "<header><h1>Earthquake forecast</h1>\n"
     period = f"{page.moment(s.start, decimals=0)} to {page.moment(s.end, decimals=0)} UTC"
-    yield f"<p>{period}. Catalogue until {page.moment(s.issued, decimals=0)} UTC.</p></header>\n"
+    yield f"<p>{period}. Catalogue until {page.moment(s.issued, decimals=0)} UTC.</p></header>\n<main>\n"
     yield '<section><h2>In words</h2>\n<div lang="en">'
     yield from (f"<p>{page.text(p)}</p>\n" for p in english(s))
     yield '</div>\n<h2 lang="ja">日本語</h2>\n<div lang="ja">'
