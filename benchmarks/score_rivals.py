@@ -1,4 +1,4 @@
-"""ETAS and its rivals: python benchmarks/score_rivals.py sanjac|switzerland [--models m,...] [--test] [--cache DIR]
+"""ETAS and its rivals: python benchmarks/score_rivals.py sanjac|switzerland [--test] [--cache DIR]
 
 Fits each model and scores it on the validation years; with ``--test`` on the test years, after a fit to all
 before them, and every score is appended to docs/ledger-seismicity.csv. Prints nats per event and the gain
@@ -14,6 +14,7 @@ import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -142,12 +143,12 @@ def main() -> None:
             early = etas(Hybrid().parts(known)[0])
             hybrid = Hybrid(settings=case.hybrid, early=early, whole=reference)
             models[name] = kept(
-                options.cache, f"{options.case}-hybrid-{until}", lambda: hybrid.fit(case.events, known)
+                options.cache, f"{options.case}-hybrid-{until}", partial(hybrid.fit, case.events, known)
             )
         else:
-            make = case.rivals[name]
+            model = case.rivals[name]()
             models[name] = kept(
-                options.cache, f"{options.case}-{name}-{until}", lambda: make().fit(case.events, known)
+                options.cache, f"{options.case}-{name}-{until}", partial(model.fit, case.events, known)
             )
     tables = {}
     for name, model in models.items():
@@ -164,7 +165,8 @@ def main() -> None:
             print("  shares", [np.round(s, 3).tolist() for s in model.shares_], *model.kernels_)
         if options.test:
             ledger.append(
-                ledger_path(), data=case.name, model=f"{name}, {described(model)}", target=scored, score=score,
+                ledger_path(), data=case.name, model=f"{name}, {described(model)}", target=scored,
+                score=score,
                 remark=f"fitted to {train}-{int(test) - 1}; chosen on {validation}-{int(test) - 1}",
             )  # fmt: skip
     if options.figures:
@@ -227,6 +229,7 @@ def draw(case: Case, tables: dict[str, pd.DataFrame], path: Path) -> None:
     )
     figure.colorbar(drawn, label="gain of the hybrid by event [nat]")
     right.set_aspect(1 / np.cos(np.radians(base["latitude"].mean())))
+    right.locator_params("x", nbins=5)
     right.set_xlabel("longitude")
     right.set_ylabel("latitude")
     path.parent.mkdir(parents=True, exist_ok=True)
