@@ -58,6 +58,7 @@ def test_a_model_is_stored_and_read_back(model, catalogue):
     later = Target(REGION, "2020-07-01", "2021-01-01", 3.0)
     again = load(model / "etas.json").score(events, later)
     assert again == known.score(events, later)
+    assert (np.diag(known.maximum_.covariance) > 0).sum() >= 8
     draws = pd.read_parquet(model / "posterior.parquet")
     assert draws["weight"].sum() == pytest.approx(1) and (draws["mu"] > 0).all()
     assert json.loads((model / "run.json").read_text())["settings"]["magnitude_min"] == 3.0

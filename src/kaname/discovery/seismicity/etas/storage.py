@@ -13,6 +13,7 @@ import pandas as pd
 from kaname.core.errors import FormatError, NotFoundError
 from kaname.core.files import replacing
 from kaname.discovery.seismicity.background import Background, KernelDensity, Uniform
+from kaname.discovery.seismicity.etas.fitting import Maximum
 from kaname.discovery.seismicity.etas.model import Etas, KernelSettings
 from kaname.discovery.seismicity.etas.parameters import NAMES, EtasParameters
 from kaname.discovery.seismicity.region import Region
@@ -83,6 +84,11 @@ def load(path: str | Path) -> Etas:
             counted=content["counted"], magnitude_max=content["magnitude_max"],
         )  # fmt: skip
         model.magnitude_bin, model.kernel = content["magnitude_bin"], kernel
+        if "covariance" in content:
+            model.maximum_ = Maximum(
+                model.parameters_, content["log_likelihood"], np.array(content["covariance"]), 0,
+                content["converged"],
+            )  # fmt: skip
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise FormatError(f"{file} is no ETAS model: {error}") from error
     return model
