@@ -102,7 +102,8 @@ def kept(cache: Path | None, name: str, make: Callable[[], SeismicityModel]) -> 
     """Return a fitted model from the cache, or fit it and keep it."""
     file = cache / f"{name}.pickle" if cache else None
     if file is not None and file.is_file():
-        return pickle.loads(file.read_bytes())
+        known: SeismicityModel = pickle.loads(file.read_bytes())
+        return known
     begin = time.perf_counter()
     model = make()
     print(f"{name}: fitted in {time.perf_counter() - begin:.0f} s", flush=True)
@@ -201,7 +202,7 @@ def gain(table: pd.DataFrame, reference: pd.DataFrame) -> tuple[float, float, fl
 
 def share(table: pd.DataFrame) -> np.ndarray:
     """Return what each target contributes to the log-likelihood."""
-    return (table["log_rate"] - table["expected"]).to_numpy(float)
+    return np.asarray(table["log_rate"] - table["expected"], float)
 
 
 def draw(case: Case, tables: dict[str, pd.DataFrame], path: Path) -> None:

@@ -113,7 +113,7 @@ def test_the_rate_integrates_over_the_region_to_the_rate_in_time(name: str) -> N
     day = Target(REGION, LATER.start, when + np.timedelta64(1, "h"), 2.0)
     total, in_time = [], 0.0
     cloud = pd.DataFrame({"longitude": lon, "latitude": lat})
-    for k in range(0, len(cloud), 100):
+    for k in range(0, len(cloud), 300):
         point = pd.DataFrame({"event_id": ["x"], "time": [when], "magnitude": [2.0], **cloud.iloc[[k]]})
         table = model.log_rates(pd.concat([history, point], ignore_index=True), day)
         total.append(np.exp(table.log_rate[0]))
