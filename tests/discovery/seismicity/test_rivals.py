@@ -52,7 +52,7 @@ def fitted(name: str) -> SeismicityModel:
         "poisson": Poisson(),
         "smoothed": Smoothed(bandwidth_min_km=1.0),
         "neural": Neural(epochs=5, bandwidth_min_km=1.0),
-        "hybrid": Hybrid(settings=SETTINGS),
+        "hybrid": Hybrid(etas=Etas(magnitude_max=6.0), settings=SETTINGS),
     }
     return models[name].fit(events(), KNOWN)  # type: ignore[no-any-return]
 

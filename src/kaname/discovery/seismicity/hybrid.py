@@ -29,7 +29,7 @@ _QUICK = 6000
 _NEVER = 1e-300
 _LEAST = 1 / 384
 """Least share of a kernel within the region that nodes can tell."""
-_MOST = 5_000_000
+_MOST = 1_000_000
 """Most events that are simulated before the run is given up."""
 _COLUMNS = ["day", "longitude", "latitude", "magnitude"]
 
@@ -255,6 +255,11 @@ class Hybrid:
             zone = p.d * np.exp(p.gamma * above)
             rate = p.k0 * np.exp(p.a * above) * np.pi / p.rho * zone**-p.rho * delays.integral(begin, end)
             for reach, share in zip(self.settings.reaches_km, shares, strict=True):
+                if rate.sum() * copies > _MOST:
+                    raise InputError(
+                        f"more than {_MOST:,} aftershocks in one generation: lower the greatest magnitude "
+                        f"({self.etas_.magnitude_max}) or simulate fewer"
+                    )
                 number = rng.poisson(rate * copies * share)
                 who = np.repeat(np.arange(len(number)), number)
                 along = np.sqrt(zone[who] * ((1 - rng.random(len(who))) ** (-1 / p.rho) - 1))
@@ -390,8 +395,10 @@ def two_kernels(likelihood: Likelihood, etas: EtasParameters) -> tuple[EtasParam
         np.array([bound.get(n, end) for n in (*NAMES, *NAMES[1:])])
         for bound, end in ((LOW, -np.inf), (HIGH, np.inf))
     )
-    # Larger earthquakes have more aftershocks, and farther away; memory ends within decades.
+    # Larger earthquakes have more aftershocks, and farther away; memory ends within decades; and a tail that
+    # hardly falls cannot be told from the background, but would put most aftershocks outside the region.
     low[[second_at + NAMES.index(n) for n in ("a", "gamma")]] = 0.0
+    low[second_at + NAMES.index("rho")] = 0.2
     high[second_at + NAMES.index("tau")] = np.log(1e4)
     top = climb(
         evaluate,
