@@ -27,8 +27,8 @@ Floats = NDArray[np.float64]
 _QUICK = 6000
 """Targets that the two kernels are fitted to, evenly chosen where there are more."""
 _NEVER = 1e-300
-_LEAST = 1 / 384
-"""Least share of a kernel within the region that nodes can tell."""
+_TOLD = 0.2
+"""Least share of a kernel within the region for it to be elongated."""
 _MOST = 1_000_000
 """Most events that are simulated before the run is given up."""
 _COLUMNS = ["day", "longitude", "latitude", "magnitude"]
@@ -319,14 +319,17 @@ class Hybrid:
             circles = inside_share(target.region, lon, lat, zone, p.rho, Axes.isotropic(len(lon)))
             for reach in settings.reaches_km:
                 size = np.log(p.k0) + p.a * likelihood.magnitude
+                # A kernel wider than the region has too few nodes within it to be scaled: it stays a circle.
+                own = axes[reach].where(inside & (circles > _TOLD))
                 if reach > 0:
-                    ellipses = inside_share(target.region, lon, lat, zone, p.rho, axes[reach])
+                    ellipses = inside_share(target.region, lon, lat, zone, p.rho, own)
+                    elongated = own.ratio > 1
                     size = size + np.where(
-                        inside, np.log(np.maximum(circles, _LEAST) / np.maximum(ellipses, _LEAST)), 0.0
+                        elongated, np.log(np.maximum(circles, _TOLD) / np.maximum(ellipses, 1e-9)), 0.0
                     )
                 columns.append(
                     triggered(
-                        likelihood.day, places, size, zone, axes[reach], likelihood.target,
+                        likelihood.day, places, size, zone, own, likelihood.target,
                         c=p.c, omega=p.omega, inverse_tau=1 / p.tau, rho=p.rho,
                     )
                 )  # fmt: skip
@@ -395,11 +398,13 @@ def two_kernels(likelihood: Likelihood, etas: EtasParameters) -> tuple[EtasParam
         np.array([bound.get(n, end) for n in (*NAMES, *NAMES[1:])])
         for bound, end in ((LOW, -np.inf), (HIGH, np.inf))
     )
-    # Larger earthquakes have more aftershocks, and farther away; memory ends within decades; and a tail that
-    # hardly falls cannot be told from the background, but would put most aftershocks outside the region.
-    low[[second_at + NAMES.index(n) for n in ("a", "gamma")]] = 0.0
-    low[second_at + NAMES.index("rho")] = 0.2
-    high[second_at + NAMES.index("tau")] = np.log(1e4)
+    # Where one kernel is enough the second runs away: larger earthquakes have more aftershocks, and farther
+    # away; memory ends within decades; wider or flatter than this, a kernel would be a second background.
+    for name, least, most in (
+        ("a", 0.0, 3.0), ("gamma", 0.0, 1.0), ("tau", np.log(1e-2), np.log(1e4)),
+        ("d", np.log(1e-8), np.log(25.0)), ("rho", 0.3, 5.0),
+    ):  # fmt: skip
+        low[second_at + NAMES.index(name)], high[second_at + NAMES.index(name)] = least, most
     top = climb(
         evaluate,
         np.concatenate([first.vector(), second.vector()[1:]]),
