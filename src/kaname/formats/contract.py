@@ -22,7 +22,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kaname.core.errors import FormatError, InputError, NotFoundError
+from kaname.core.errors import FormatError, NotFoundError
+from kaname.core.registry import Registry
 from kaname.core.time import as_time
 from kaname.core.waveform import Waveform
 
@@ -97,7 +98,7 @@ def seed_id(network: str, station: str, location: str, channel: str) -> tuple[st
     return ".".join(clean), changed
 
 
-_READERS: dict[str, WaveformReader] = {}
+_READERS: Registry[WaveformReader] = Registry("waveform reader", "waveform readers")
 _FALLBACK = "obspy"
 
 R = TypeVar("R", bound=Callable[[], WaveformReader])
@@ -106,9 +107,7 @@ R = TypeVar("R", bound=Callable[[], WaveformReader])
 def register(reader: R) -> R:
     """Class decorator: make a reader known under its ``name``; a name taken twice raises."""
     instance = reader()
-    if instance.name in _READERS:
-        raise InputError(f"two waveform readers are called {instance.name!r}")
-    _READERS[instance.name] = instance
+    _READERS.add(instance.name, instance)
     return reader
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from kaname.core.errors import InputError, NotFoundError
+from kaname.core.errors import InputError
+from kaname.core.registry import Registry
 from kaname.core.waveform import Waveform
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Picker(Protocol):
 Settings = TypeVar("Settings", bound="BaseModel")
 P = TypeVar("P", bound=Callable[..., Picker])
 
-_PICKERS: dict[str, Callable[..., Picker]] = {}
+_PICKERS: Registry[Callable[..., Picker]] = Registry("picker", "pickers")
 
 
 def picker(name: str) -> Callable[[P], P]:
@@ -94,20 +95,13 @@ def picker(name: str) -> Callable[[P], P]:
     The class takes ``(settings, variant)``: an instance of its attribute ``Settings`` (a pydantic model)
     and what follows the colon of the name the user gave, such as ``phasenet/stead``.
     """
-
-    def register(cls: P) -> P:
-        if name in _PICKERS:
-            raise InputError(f"two pickers are called {name!r}")
-        _PICKERS[name] = cls
-        return cls
-
-    return register
+    return _PICKERS.decorator(name)
 
 
 def names() -> list[str]:
     """Return the names of the registered pickers, sorted."""
     _load()
-    return sorted(_PICKERS)
+    return _PICKERS.names()
 
 
 def settings_of(name: str) -> type[BaseModel]:
@@ -161,10 +155,7 @@ def picks_table(picks: Iterable[Pick]) -> pd.DataFrame:
 
 def _find(name: str) -> Callable[..., Picker]:
     _load()
-    base = name.partition(":")[0]
-    if base not in _PICKERS:
-        raise NotFoundError(f"no picker {name!r}; known are {', '.join(sorted(_PICKERS))}")
-    return _PICKERS[base]
+    return _PICKERS.find(name, variants=True)
 
 
 def _load() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kaname.core.errors import InputError, NotFoundError
+from kaname.core.errors import InputError
+from kaname.core.registry import Registry
 from kaname.discovery.seismicity.region import Region
 
 DAY = np.timedelta64(1, "D")
@@ -165,24 +166,17 @@ class SeismicityModel(Protocol):
         ...
 
 
-_REGISTRY: dict[str, Callable[..., Any]] = {}
+_MODELS: Registry[Callable[..., Any]] = Registry("seismicity model", "seismicity models")
 
 
 def seismicity_model(name: str) -> Callable[[Any], Any]:
-    """Register a model under a name; a name twice raises `InputError`."""
-
-    def add(made: Any) -> Any:
-        if name in _REGISTRY:
-            raise InputError(f"seismicity model {name!r} is registered already, by {_REGISTRY[name]}")
-        _REGISTRY[name] = made
-        return made
-
-    return add
+    """Class decorator: make a model known under ``name``; a name taken twice raises."""
+    return _MODELS.decorator(name)
 
 
 def names() -> list[str]:
     """Return the names of the models."""
-    return sorted(_REGISTRY)
+    return _MODELS.names()
 
 
 def get_model(name: str, **options: Any) -> SeismicityModel:
@@ -193,7 +187,5 @@ def get_model(name: str, **options: Any) -> SeismicityModel:
     NotFoundError
         When there is none of that name.
     """
-    if name not in _REGISTRY:
-        raise NotFoundError(f"no seismicity model {name!r}; known are {', '.join(names())}")
-    model: SeismicityModel = _REGISTRY[name](**options)
+    model: SeismicityModel = _MODELS.find(name)(**options)
     return model

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kaname.core.errors import InputError, NotFoundError
+from kaname.core.errors import InputError
+from kaname.core.registry import Registry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,7 @@ class GroundMotionModel(Protocol):
 
 M = TypeVar("M", bound=Callable[..., Any])
 
-_MODELS: dict[str, Callable[..., Any]] = {}
+_MODELS: Registry[Callable[..., Any]] = Registry("model of ground motion", "models of ground motion")
 
 
 def model(name: str) -> Callable[[M], M]:
@@ -76,20 +77,13 @@ def model(name: str) -> Callable[[M], M]:
     The options of the class are keyword arguments. A class that stands for a library of models takes what
     follows the colon of the name the user gave, such as ``openquake:BooreEtAl2014``, as its first argument.
     """
-
-    def register(cls: M) -> M:
-        if name in _MODELS:
-            raise InputError(f"two models of ground motion are called {name!r}")
-        _MODELS[name] = cls
-        return cls
-
-    return register
+    return _MODELS.decorator(name)
 
 
 def names() -> list[str]:
     """Return the names of the registered models, sorted."""
     _load()
-    return sorted(_MODELS)
+    return _MODELS.names()
 
 
 def get_model(name: str, **options: Any) -> Any:
@@ -112,9 +106,7 @@ def get_model(name: str, **options: Any) -> Any:
     """
     _load()
     base, colon, variant = name.partition(":")
-    if base not in _MODELS:
-        raise NotFoundError(f"no model of ground motion {name!r}; known are {', '.join(sorted(_MODELS))}")
-    cls = _MODELS[base]
+    cls = _MODELS.find(name, variants=True)
     arguments = (variant,) if colon else ()
     try:
         inspect.signature(cls).bind(*arguments, **options)
