@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 
 from kaname.core.errors import NotFoundError
+from kaname.core.geo import EARTH_RADIUS_KM
 from kaname.core.tables import EVENTS, empty
 from kaname.discovery.seismicity.background import Uniform
 from kaname.discovery.seismicity.contract import Target
 from kaname.discovery.seismicity.etas.likelihood import Likelihood
 from kaname.discovery.seismicity.etas.model import Etas
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
-from kaname.discovery.seismicity.region import EARTH_RADIUS_KM, Region
+from kaname.discovery.seismicity.region import Region
 
 TRUE = EtasParameters(6.0, 0.0045, 1.3, 0.01, 0.1, 200.0, 0.5, 0.8, 0.7)
 REGION = Region.from_bounds(138, 142, 34, 38)

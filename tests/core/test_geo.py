@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from obspy.geodetics import gps2dist_azimuth
 
 from kaname.core.errors import InputError
-from kaname.core.geo import LocalFrame, distance_azimuth
+from kaname.core.geo import EARTH_RADIUS_KM, LocalFrame, arc, distance_azimuth, on_sphere
 
 latitudes = st.floats(-80, 80)
 longitudes = st.floats(-180, 180)
@@ -71,3 +71,18 @@ def test_a_network_across_the_date_line_stays_together():
 def test_no_such_place(latitude, longitude):
     with pytest.raises(InputError, match="no such place"):
         LocalFrame(latitude, longitude)
+
+
+@given(latitudes, longitudes, latitudes, longitudes)
+def test_angle_between_points_is_that_of_their_vectors(latitude, longitude, to_latitude, to_longitude):
+    one = on_sphere(latitude, longitude, radius_km=1)
+    other = on_sphere(to_latitude, to_longitude, radius_km=1)
+    chord = np.linalg.norm(one - other)
+    assert arc(latitude, longitude, to_latitude, to_longitude) == pytest.approx(
+        2 * np.arcsin(min(chord / 2, 1)), abs=1e-7
+    )
+
+
+def test_places_on_the_sphere():
+    np.testing.assert_allclose(on_sphere([0, 0, 90], [0, 90, 0]), EARTH_RADIUS_KM * np.eye(3), atol=1e-9)
+    assert on_sphere(0, 90).shape == (3,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 
 def test_example_reader(tmp_path, monkeypatch) -> None:
     contract.readers()
-    monkeypatch.setattr(contract, "_READERS", dict(contract._READERS))
+    monkeypatch.setattr(contract, "_READERS", deepcopy(contract._READERS))
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     exec(compile(code, str(PAGE), "exec"), {})
     path = tmp_path / "record"

@@ -22,6 +22,7 @@ from kaname.center.holdings import Holdings
 from kaname.center.metadata import FOREVER
 from kaname.center.parameters import SERVICES, Parameter, read_time
 from kaname.core.errors import InputError
+from kaname.core.geo import EARTH_RADIUS_KM, on_sphere
 from kaname.core.time import NS_PER_S, isoformat
 from kaname.report.coastlines import load
 
@@ -192,12 +193,11 @@ def _coast(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> dic
     known = np.isfinite(latitude) & np.isfinite(longitude)
     if not known.any():
         latitude, longitude, known = np.zeros(1), np.zeros(1), np.ones(1, bool)
-    lat, lon = np.radians(latitude[known]), np.radians(longitude[known])
-    points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    points = on_sphere(latitude[known], longitude[known], radius_km=1.0)
     middle = points.mean(axis=1)
     middle /= np.linalg.norm(middle) or 1.0
     centre = math.degrees(math.asin(middle[2])), math.degrees(math.atan2(middle[1], middle[0]))
-    reach_km = 6371.0 * float(np.arccos(np.clip(middle @ points, -1, 1)).max())
+    reach_km = EARTH_RADIUS_KM * float(np.arccos(np.clip(middle @ points, -1, 1)).max())
     radius_km = min(20_000.0, 2.0 * reach_km + 60.0)
     drawn = {}
     for name, kind in (("lines", "land"), ("borders", "border")):

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from kaname.center.errors import ServiceError
 from kaname.center.parameters import Values
+from kaname.core.geo import arc
 
 _RADIUS = ("latitude", "longitude", "minradius", "maxradius")
 
@@ -52,17 +53,6 @@ def within(
         most = 180.0 if most is None else most
         if least > most:
             raise ServiceError(400, f"minradius {least:g} is greater than maxradius {most:g}")
-        away = _distance_deg(values["latitude"] or 0.0, values["longitude"] or 0.0, latitude, longitude)
+        away = np.degrees(arc(values["latitude"] or 0.0, values["longitude"] or 0.0, latitude, longitude))
         inside &= (away >= least) & (away <= most)
     return inside
-
-
-def _distance_deg(
-    latitude: float, longitude: float, latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return great-circle distances [degree], by the haversine formula."""
-    a, b = np.radians(latitude), np.radians(latitudes)
-    half = (
-        np.sin((b - a) / 2) ** 2 + np.cos(a) * np.cos(b) * np.sin(np.radians(longitudes - longitude) / 2) ** 2
-    )
-    return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))))

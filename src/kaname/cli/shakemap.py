@@ -74,9 +74,10 @@ def command(
     import numpy as np
 
     from kaname.core.errors import InputError
+    from kaname.core.geo import EARTH_RADIUS_KM
     from kaname.core.provenance import inputs_of, software, write_json
     from kaname.core.shaking import column_of
-    from kaname.modeling.field import conditioning, correlation, maps, moments
+    from kaname.modeling.field import conditioning, maps, moments
     from kaname.modeling.ground_motion.contract import get_model
     from kaname.report import shaking
 
@@ -181,7 +182,7 @@ def command(
             "stations_with_that_vs30": assumed_vs30,
             "uncertainty_ln": uncertainty,
             "distance": "great circle on 6371 km",
-            "correlation_radius_km": correlation.EARTH_RADIUS_KM,
+            "correlation_radius_km": EARTH_RADIUS_KM,
             "result": summary,
         },
     )

@@ -1,4 +1,4 @@
-"""Geography: distances and azimuths on WGS84, and a local frame in kilometres."""
+"""Geography: distances and azimuths on WGS84 and on the sphere, and a local frame in kilometres."""
 
 from __future__ import annotations
 
@@ -10,6 +10,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kaname.core.errors import InputError
+
+EARTH_RADIUS_KM = 6371.0
+"""Radius of the sphere that stands for the Earth where an ellipsoid would not be noticed."""
+
+
+def on_sphere(
+    latitude: ArrayLike, longitude: ArrayLike, *, radius_km: float = EARTH_RADIUS_KM
+) -> NDArray[np.float64]:
+    """Return points [degree] as Cartesian coordinates [km], the axis of the three first: ``(3, ...)``."""
+    lat, lon = np.radians(np.asarray(latitude, float)), np.radians(np.asarray(longitude, float))
+    return radius_km * np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+
+
+def arc(
+    latitude: ArrayLike, longitude: ArrayLike, to_latitude: ArrayLike, to_longitude: ArrayLike
+) -> NDArray[np.float64]:
+    """Return the angle between points on the sphere [radian], by haversines; inputs [degree] broadcast."""
+    a, b = np.radians(np.asarray(latitude, float)), np.radians(np.asarray(to_latitude, float))
+    turn = np.radians(np.asarray(to_longitude, float) - np.asarray(longitude, float))
+    half = np.sin((b - a) / 2) ** 2 + np.cos(a) * np.cos(b) * np.sin(turn / 2) ** 2
+    return np.asarray(2 * np.arcsin(np.sqrt(np.clip(half, 0.0, 1.0))))
 
 
 def distance_azimuth(

@@ -17,6 +17,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from kaname.core.errors import InputError
+from kaname.core.geo import EARTH_RADIUS_KM
 
 Floats = NDArray[np.float64]
 Ellipsoid = Literal["wgs84", "sphere"]
@@ -237,7 +238,7 @@ def _strike_coordinates(
     """Generalised coordinates of places: T, and U beyond the ends of the trace [km]."""
     from pyproj import Proj
 
-    shape = {"ellps": "WGS84"} if ellipsoid == "wgs84" else {"R": _RADIUS_KM * 1000}
+    shape = {"ellps": "WGS84"} if ellipsoid == "wgs84" else {"R": EARTH_RADIUS_KM * 1000}
     centre = edges.mean((0, 1))
     plane = Proj(proj="aeqd", lat_0=centre[0], lon_0=centre[1], units="km", **shape)
     ends = np.stack(plane(edges[..., 1], edges[..., 0]), axis=-1)
@@ -282,7 +283,6 @@ def _gc2(
     return (weight * t).sum(1) / total, (weight * (u + offset)).sum(1) / total
 
 
-_RADIUS_KM = 6371.0
 _WGS84_KM = 6378.137
 _WGS84_E2 = 6.69437999014e-3
 
@@ -293,7 +293,7 @@ def _geod(ellipsoid: Ellipsoid) -> Any:
     if ellipsoid == "wgs84":
         return Geod(ellps="WGS84")
     if ellipsoid == "sphere":
-        return Geod(a=_RADIUS_KM * 1000, b=_RADIUS_KM * 1000)
+        return Geod(a=EARTH_RADIUS_KM * 1000, b=EARTH_RADIUS_KM * 1000)
     raise InputError(f"ellipsoid {ellipsoid!r}; expected wgs84 or sphere")
 
 
@@ -322,7 +322,7 @@ def _xyz(places: Floats, ellipsoid: Ellipsoid) -> Floats:
     """Earth-centred coordinates [km] of latitude, longitude, depth ``(n, 3)``."""
     up = _directions(places)
     if ellipsoid == "sphere":
-        return np.asarray(up * (_RADIUS_KM - places[:, 2:]))
+        return np.asarray(up * (EARTH_RADIUS_KM - places[:, 2:]))
     normal = _WGS84_KM / np.sqrt(1 - _WGS84_E2 * up[:, 2:] ** 2)
     flattened = np.array([1.0, 1.0, 1 - _WGS84_E2])
     return np.asarray(up * (normal * flattened - places[:, 2:]))

@@ -23,10 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from kaname.core.errors import InputError, StorageError
 from kaname.core.files import replacing
+from kaname.core.geo import EARTH_RADIUS_KM
 from kaname.earth.rays import fill_table, first_arrivals
 from kaname.earth.velocity import Phase, VelocityModel
 
-EARTH_RADIUS_KM = 6371.0
 TABLE_VERSION = 1
 """Part of the cache key; raised whenever the solver or the grid changes."""
 

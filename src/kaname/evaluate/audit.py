@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from kaname.core.errors import InputError, SchemaError
+from kaname.core.geo import on_sphere
 from kaname.core.tables import concat, table
 from kaname.evaluate.splits import LATER, LEAKS, SAME_SITE_KM, SplitBy, audit, blocks
 
@@ -23,7 +24,6 @@ TWIN_LN = 0.05
 """Two records of one event and place that differ by less than this (natural logarithm) are one."""
 SAME_ORIGIN_S = 5.0
 """Origin times closer than this may be of one earthquake, from two catalogues; aftershocks rarely are."""
-_EARTH_KM = 6371.0
 
 
 def sites(latitude: ArrayLike, longitude: ArrayLike, *, within_km: float = SAME_SITE_KM) -> NDArray[np.intp]:
@@ -303,13 +303,14 @@ def _near(
     """Return pairs of places closer than ``within_km`` and of one group, shape (k, 2); a sphere will do."""
     from scipy.spatial import cKDTree
 
-    lat, lon = np.radians(np.asarray(latitude, float)), np.radians(np.asarray(longitude, float))
+    lat, lon = np.asarray(latitude, float), np.asarray(longitude, float)
     if lat.ndim != 1 or lat.shape != lon.shape or not (np.isfinite(lat).all() and np.isfinite(lon).all()):
         raise InputError(f"finite latitudes and longitudes expected, found shapes {lat.shape}, {lon.shape}")
     # Groups are set apart along a fourth axis, further than anything is searched.
     away = np.broadcast_to(np.asarray(group, float) * 10 * within_km, lat.shape)
-    globe = _EARTH_KM * np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-    pairs = cKDTree(np.column_stack([globe, away])).query_pairs(within_km, output_type="ndarray")
+    pairs = cKDTree(np.column_stack([on_sphere(lat, lon).T, away])).query_pairs(
+        within_km, output_type="ndarray"
+    )
     return np.asarray(pairs, np.intp).reshape(-1, 2)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaname.core.errors import StorageError
+from kaname.core.geo import EARTH_RADIUS_KM, on_sphere
 
 Kind = Literal["land", "border"]
 
@@ -62,28 +63,20 @@ class Lines:
         list
             Arrays of shape ``(2, n)``: latitude and longitude [degree].
         """
-        middle = _unit(np.array(latitude), np.array(longitude))
+        middle = on_sphere(latitude, longitude, radius_km=1.0)
         angle = np.arccos(np.clip(self.centres @ middle, -1, 1))
-        chosen = np.flatnonzero(angle - self.radii_rad <= radius_km / _EARTH_RADIUS_KM)
+        chosen = np.flatnonzero(angle - self.radii_rad <= radius_km / EARTH_RADIUS_KM)
         lines = []
         for start, end in zip(self.offsets[chosen], self.offsets[chosen + 1]):
             line = np.stack([self.latitude[start:end], self.longitude[start:end]])
-            chord = np.linalg.norm(self.units[start:end] - middle, axis=1) * _EARTH_RADIUS_KM
+            chord = np.linalg.norm(self.units[start:end] - middle, axis=1) * EARTH_RADIUS_KM
             quarter = np.maximum(chord - radius_km, 1e-9) / 4
             cell = np.maximum(2.0 ** np.floor(np.log2(quarter)), max(resolution_km, 1e-3))
-            place = np.round(line / np.degrees(cell / _EARTH_RADIUS_KM))
+            place = np.round(line / np.degrees(cell / EARTH_RADIUS_KM))
             moved = (np.diff(place, axis=1) != 0).any(axis=0) | (np.diff(cell) != 0)
             moved[-1:] = True
             lines.append(line[:, np.concatenate([[True], moved])])
         return lines
-
-
-_EARTH_RADIUS_KM = 6371.0
-
-
-def _unit(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> NDArray[np.float64]:
-    lat, lon = np.radians(latitude), np.radians(longitude)
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
 
 
 @cache
@@ -114,7 +107,7 @@ def load(kind: Kind) -> Lines:
     starts = first - total[offsets[:-1]]
     degrees = (total + np.repeat(starts, steps + 1, axis=0)) * scale + origin
     longitude, latitude = degrees.T
-    units = _unit(latitude, longitude)
+    units = on_sphere(latitude, longitude, radius_km=1.0).T
     middles = np.add.reduceat(units, offsets[:-1], axis=0)
     middles /= np.linalg.norm(middles, axis=1, keepdims=True)
     cosines = np.einsum("ij,ij->i", units, np.repeat(middles, steps + 1, axis=0))

@@ -10,12 +10,11 @@ from etas_cases import OPEN, REGION, TAPERED, TARGET, catalogue
 from scipy.integrate import quad
 
 from kaname.core.errors import InputError
+from kaname.core.geo import EARTH_RADIUS_KM, on_sphere
 from kaname.discovery.seismicity.background import KernelDensity
 from kaname.discovery.seismicity.contract import Target
-from kaname.discovery.seismicity.etas import kernel
 from kaname.discovery.seismicity.etas.likelihood import Likelihood
 from kaname.discovery.seismicity.etas.parameters import NAMES, EtasParameters
-from kaname.discovery.seismicity.region import EARTH_RADIUS_KM
 
 
 def likelihood(**options):
@@ -88,7 +87,7 @@ def test_the_rate_in_time_is_the_rate_in_space_integrated():
     _, made = likelihood()
     lon, lat = np.meshgrid(np.arange(140.0025, 141, 0.005), np.arange(36.0025, 37, 0.005))
     cell = (EARTH_RADIUS_KM * np.radians(0.005)) ** 2 * np.cos(np.radians(lat.ravel()))
-    grid = kernel.on_sphere(lon.ravel(), lat.ravel())
+    grid = on_sphere(lat.ravel(), lon.ravel())
     wide = replace(TAPERED, d=20.0)
     for j in made.target[[5, 60]]:
         total = wide.mu

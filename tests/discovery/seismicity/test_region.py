@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pyproj import Geod
 
 from kaname.core.errors import FormatError, InputError, NotFoundError
-from kaname.discovery.seismicity.region import EARTH_RADIUS_KM, Region
+from kaname.core.geo import EARTH_RADIUS_KM
+from kaname.discovery.seismicity.region import Region
 
 HOOK = Region(np.array([10.0, 14, 14, 12, 12, 10]), np.array([40.0, 40, 42, 42, 41, 41]))
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from kaname.core.errors import InputError
+from kaname.core.geo import on_sphere
 from kaname.discovery.seismicity.anisotropy import Axes, Places, inside_share, triggered
 from kaname.discovery.seismicity.background import Uniform
 from kaname.discovery.seismicity.contract import SeismicityModel, Target
-from kaname.discovery.seismicity.etas.kernel import on_sphere
 from kaname.discovery.seismicity.etas.model import Etas
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
 from kaname.discovery.seismicity.hybrid import Hybrid, HybridSettings
@@ -90,10 +90,10 @@ def test_the_places_of_the_neural_model_lose_what_is_outside_and_gain_nothing() 
     at = np.linspace(0, 1, 401)[1:] - 1 / 800
     lon, lat = (v.ravel() for v in np.meshgrid(10 + 0.6 * at, 45 + 0.4 * at))
     last = sources.iloc[max(0, int(index[0]) - model.depth) : int(index[0])][::-1]
-    place = on_sphere(lon, lat)
+    place = on_sphere(lat, lon)
     total = 0.0
     for part in np.array_split(np.arange(len(lon)), 40):
-        near = on_sphere(last.longitude.to_numpy(), last.latitude.to_numpy())
+        near = on_sphere(last.latitude, last.longitude)
         squared = ((place[:, part, np.newaxis] - near[:, np.newaxis]) ** 2).sum(axis=0)
         n = (len(part), 1)
         inputs = np.tile(x[:, : len(last)], (*n, 1)), squared, np.tile(there[:, : len(last)], n)

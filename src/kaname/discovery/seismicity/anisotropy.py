@@ -8,8 +8,9 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from kaname.core.geo import EARTH_RADIUS_KM
 from kaname.discovery.seismicity.elementary import exp, log
-from kaname.discovery.seismicity.region import EARTH_RADIUS_KM, Region
+from kaname.discovery.seismicity.region import Region
 
 Floats = NDArray[np.float64]
 

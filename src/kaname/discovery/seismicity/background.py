@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
 from kaname.core.errors import InputError
+from kaname.core.geo import EARTH_RADIUS_KM, on_sphere
 from kaname.discovery.seismicity.elementary import exp
-from kaname.discovery.seismicity.etas.kernel import on_sphere
-from kaname.discovery.seismicity.region import EARTH_RADIUS_KM, Region
+from kaname.discovery.seismicity.region import Region
 
 
 class Background(Protocol):
@@ -104,7 +104,7 @@ class KernelDensity:
         self.region = region
         self._area = region.area_km2
         self._longitude, self._latitude = lon, lat
-        self._place = on_sphere(lon, lat)
+        self._place = on_sphere(lat, lon)
         distance = KDTree(self._place.T).query(self._place.T, neighbours + 1)[0][:, -1]
         self._width = np.maximum(distance, bandwidth_min_km)
         quadrature = region.quadrature(lon, lat)
@@ -122,7 +122,7 @@ class KernelDensity:
 
     def density(self, longitude: ArrayLike, latitude: ArrayLike) -> NDArray[np.float64]:
         """See `Background`."""
-        place = on_sphere(np.asarray(longitude, float).ravel(), np.asarray(latitude, float).ravel())
+        place = on_sphere(np.ravel(latitude), np.ravel(longitude))
         total = _gaussians(self._place, self._width, self._weight, place, np.full(place.shape[1], -1))
         return np.asarray((1 - self.uniform) * total / self._total + self.uniform / self._area)
 

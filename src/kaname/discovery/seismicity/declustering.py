@@ -10,10 +10,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
+from kaname.core.geo import EARTH_RADIUS_KM, on_sphere
 from kaname.discovery.seismicity.contract import DAY, Target
-from kaname.discovery.seismicity.etas.kernel import on_sphere
 from kaname.discovery.seismicity.etas.model import Etas
-from kaname.discovery.seismicity.region import EARTH_RADIUS_KM
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -181,7 +180,7 @@ def _ordered(events: pd.DataFrame) -> tuple[Floats, Floats, Floats, Ints]:
     order = np.argsort(events["time"].to_numpy("datetime64[ns]"), kind="stable")
     table = events.iloc[order]
     time = table["time"].to_numpy("datetime64[ns]")
-    place = on_sphere(table["longitude"].to_numpy(float), table["latitude"].to_numpy(float))
+    place = on_sphere(table["latitude"], table["longitude"])
     return (time - time[0]) / DAY, place, table["magnitude"].to_numpy(float), order
 
 

@@ -13,11 +13,11 @@ from scipy.spatial import KDTree
 
 from kaname.core.errors import InputError
 from kaname.core.forecasts import FORECASTS, SIMULATIONS
+from kaname.core.geo import on_sphere
 from kaname.core.tables import concat, validate
 from kaname.discovery.seismicity import completeness, generic
 from kaname.discovery.seismicity.background import Background, KernelDensity, Uniform
 from kaname.discovery.seismicity.contract import DAY, Target
-from kaname.discovery.seismicity.etas.kernel import on_sphere
 from kaname.discovery.seismicity.etas.likelihood import Likelihood
 from kaname.discovery.seismicity.etas.model import Etas
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
@@ -139,7 +139,7 @@ def prepare(
 def _duplicates(table: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which events repeat an earlier one."""
     second = (table["time"] - table["time"].iloc[0]).to_numpy("timedelta64[ns]") / np.timedelta64(1, "s")
-    place = on_sphere(table["longitude"].to_numpy(float), table["latitude"].to_numpy(float))
+    place = on_sphere(table["latitude"], table["longitude"])
     scaled = np.column_stack([second, *(place / 5), table["magnitude"].to_numpy(float) / 0.3])
     out = np.zeros(len(table), bool)
     for i, j in sorted(KDTree(scaled).query_pairs(2.0)):
@@ -414,10 +414,10 @@ def within_radius(
 ) -> NDArray[np.float64]:
     """Return for each place the probability of one or more earthquakes within a radius."""
     chosen = simulations[simulations["magnitude"] >= magnitude - 1e-9]
-    place = on_sphere(np.asarray(longitude, float).ravel(), np.asarray(latitude, float).ravel())
+    place = on_sphere(np.ravel(latitude), np.ravel(longitude))
     if chosen.empty:
         return np.zeros(place.shape[1])
-    tree = KDTree(on_sphere(chosen["longitude"].to_numpy(), chosen["latitude"].to_numpy()).T)
+    tree = KDTree(on_sphere(chosen["latitude"], chosen["longitude"]).T)
     simulation = chosen["simulation"].to_numpy()
     found = tree.query_ball_point(place.T, radius_km)
     return np.array([len(np.unique(simulation[k])) for k in found]) / n

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
 from kaname.core.forecasts import SIMULATIONS
+from kaname.core.geo import on_sphere
 from kaname.core.tables import empty, validate
 from kaname.discovery.seismicity.background import KernelDensity, Uniform
 from kaname.discovery.seismicity.contract import Score, Target, rates_table, seismicity_model
-from kaname.discovery.seismicity.etas.kernel import on_sphere
 from kaname.discovery.seismicity.etas.simulation import GutenbergRichter, travel
 
 Floats = NDArray[np.float64]
@@ -244,7 +244,7 @@ class Neural:
     ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """Return inputs ``(n, depth, 3)`` of the last events, squared distances [km2], which there are."""
         day = sources["day"].to_numpy(float)
-        place = on_sphere(sources["longitude"].to_numpy(float), sources["latitude"].to_numpy(float))
+        place = on_sphere(sources["latitude"], sources["longitude"])
         above = sources["magnitude"].to_numpy(float) - self.reference_
         back = index[:, np.newaxis] - 1 - np.arange(self.depth)
         there = back >= 0

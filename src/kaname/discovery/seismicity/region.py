@@ -12,8 +12,8 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from kaname.core.errors import FormatError, InputError, NotFoundError
+from kaname.core.geo import EARTH_RADIUS_KM
 
-EARTH_RADIUS_KM = 6371.0
 _BULGE_KM = 0.005
 """Edges straight in longitude and latitude are cut so short that chords leave them by less than this."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)

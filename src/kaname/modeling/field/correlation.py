@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kaname.core.errors import InputError
+from kaname.core.geo import EARTH_RADIUS_KM, arc
 from kaname.core.shaking import period_of
 
 Floats = NDArray[np.float64]
@@ -17,7 +18,6 @@ Spatial = Literal[
     "jayaram_baker_2009", "jayaram_baker_2009_clustered", "heresi_miranda_2019", "loth_baker_2013"
 ]
 
-EARTH_RADIUS_KM = 6371.0
 """Distances between places are those on a sphere: within 0.6 % of WGS84, and fast."""
 _PGA_PERIOD_BETWEEN_S = 0.05
 _PGV_PERIOD_S = 1.0
@@ -34,10 +34,9 @@ def distances(
     latitude: ArrayLike, longitude: ArrayLike, to_latitude: ArrayLike, to_longitude: ArrayLike
 ) -> Floats:
     """Return great-circle distances [km] of n places (degrees) to m others, shape (n, m)."""
-    a, b = np.radians(np.asarray(latitude, float))[:, None], np.radians(np.asarray(to_latitude, float))[None]
-    turn = np.radians(np.asarray(to_longitude, float)[None] - np.asarray(longitude, float)[:, None])
-    half = np.sin((a - b) / 2) ** 2 + np.cos(a) * np.cos(b) * np.sin(turn / 2) ** 2
-    return np.asarray(2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(half, 0.0, 1.0))))
+    here = (np.asarray(v, float)[:, None] for v in (latitude, longitude))
+    there = (np.asarray(v, float)[None] for v in (to_latitude, to_longitude))
+    return EARTH_RADIUS_KM * arc(*here, *there)
 
 
 def spatial_period(measure: str) -> float:

@@ -18,8 +18,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from kaname.core.errors import InputError
+from kaname.core.geo import on_sphere
 from kaname.evaluate.splits import blocks, folds
-from kaname.modeling.field.correlation import EARTH_RADIUS_KM
 from kaname.modeling.field.kernel import Event, Kernel, Part, Solved
 from kaname.modeling.field.margins import Law, Margin, Normal, choose, fit
 from kaname.modeling.ground_motion.contract import Prediction, needed
@@ -227,12 +227,12 @@ class ResidualField:
         from scipy.spatial import cKDTree
 
         out = np.zeros(len(place))
-        known = _cartesian(self.places_)
+        known = on_sphere(*self.places_.T).T
         for name in np.unique(names):
             other, at = np.flatnonzero(self.names_ != name), np.flatnonzero(names == name)
             if not len(other):
                 continue
-            pairs = cKDTree(_cartesian(place[at])).sparse_distance_matrix(
+            pairs = cKDTree(on_sphere(*place[at].T).T).sparse_distance_matrix(
                 cKDTree(known[other]), _SITE_REACH_KM, output_type="ndarray"
             )
             weight = np.exp(-0.5 * (pairs["v"] / _SITE_KM) ** 2)
@@ -309,13 +309,6 @@ def _tree_features(table: pd.DataFrame, prior: Prediction) -> Floats:
             *(columns["vs30_m_s"], np.log(np.hypot(columns["rrup_km"], 1.0))),
             *(columns["magnitude"], columns["event_depth_km"], prior.mean),
         ]
-    )
-
-
-def _cartesian(place: Floats) -> Floats:
-    lat, lon = np.radians(place).T
-    return EARTH_RADIUS_KM * np.column_stack(
-        [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)]
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kaname.core.errors import InputError
+from kaname.core.geo import on_sphere
 from kaname.evaluate.splits import SAME_SITE_KM
 from kaname.modeling.ground_motion.contract import needed
 
@@ -20,7 +21,6 @@ Floats = NDArray[np.float64]
 
 _NEAREST_KM = 0.1
 """Distances are cut here before their logarithm is taken."""
-_EARTH_KM = 6371.0
 _PLACES = ("event_latitude", "event_longitude", "latitude", "longitude")
 
 
@@ -142,14 +142,9 @@ class KnownSites:
         """Return term and standard deviation of the nearest site within 1 km; 0 at an unknown site."""
         from scipy.spatial import cKDTree
 
-        places = _on_globe(latitude, longitude)
+        places = on_sphere(latitude, longitude).T
         if not len(self.term):
             return np.zeros(len(places)), np.full(len(places), unknown_sd)
-        far, nearest = cKDTree(_on_globe(self.latitude, self.longitude)).query(places)
+        far, nearest = cKDTree(on_sphere(self.latitude, self.longitude).T).query(places)
         known = far <= SAME_SITE_KM
         return np.where(known, self.term[nearest], 0.0), np.where(known, self.sd[nearest], unknown_sd)
-
-
-def _on_globe(latitude: ArrayLike, longitude: ArrayLike) -> Floats:
-    lat, lon = np.radians(np.asarray(latitude, float)), np.radians(np.asarray(longitude, float))
-    return _EARTH_KM * np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kaname.core.geo import distance_azimuth
+from kaname.core.geo import distance_azimuth, on_sphere
 from kaname.core.shaking import GROUND_MOTIONS, MEASURES, column_of
 from kaname.core.tables import validate
 
@@ -26,7 +26,6 @@ EVENT_S, EVENT_KM, EVENT_MAGNITUDE = 16.0, 100.0, 1.0
 """Two origins that differ by no more than this are one event."""
 MINUTE_S = 60.0
 """An origin time without seconds may be off by so much."""
-_EARTH_KM = 6371.0
 _NO_SOURCE = ""
 
 
@@ -73,7 +72,7 @@ def sites(
     if not known.any():
         return out
     places, member = np.unique(np.c_[latitude[known], longitude[known] % 360.0], axis=0, return_inverse=True)
-    pairs = cKDTree(_unit_vectors(places)).query_pairs(1.01 * within_km / _EARTH_KM, output_type="ndarray")
+    pairs = cKDTree(on_sphere(*places.T).T).query_pairs(1.01 * within_km, output_type="ndarray")
     apart, _ = distance_azimuth(*places[pairs[:, 0]].T, *places[pairs[:, 1]].T)
     pairs = pairs[apart < within_km]
     graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(places), len(places)))
@@ -85,11 +84,6 @@ def sites(
     names = np.array([f"{lat:+.4f}{lon:+.4f}" for lat, lon in zip(places[first, 0], east[first])], object)
     out[known] = names[label][member.ravel()]
     return out
-
-
-def _unit_vectors(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    lat, lon = np.radians(places.T)
-    return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
 
 def event_ids(table: pd.DataFrame) -> NDArray[np.object_]:

@@ -15,21 +15,12 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from kaname.discovery.seismicity.elementary import LN2, exp, log, log_ratio, split
-from kaname.discovery.seismicity.region import EARTH_RADIUS_KM
 
 N_SUM = 8
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 _PANEL = 2.0
 """Widest panel of a time integral, in units of log(s + c)."""
-
-
-def on_sphere(
-    longitude: NDArray[np.float64], latitude: NDArray[np.float64], radius_km: float = EARTH_RADIUS_KM
-) -> NDArray[np.float64]:
-    """Return points [degree] as Cartesian coordinates [km], ``(3, n)``."""
-    lon, lat = np.radians(longitude), np.radians(latitude)
-    return radius_km * np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
 
 @njit(fastmath=_FAST, error_model="numpy", parallel=True, cache=True)

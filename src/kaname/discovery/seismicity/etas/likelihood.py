@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
+from kaname.core.geo import EARTH_RADIUS_KM, on_sphere
 from kaname.discovery.seismicity.contract import Target
 from kaname.discovery.seismicity.etas.kernel import (
-    on_sphere,
     pair_rates,
     pair_sums,
     plane_integrals,
@@ -21,7 +21,7 @@ from kaname.discovery.seismicity.etas.kernel import (
     time_integrals,
 )
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
-from kaname.discovery.seismicity.region import EARTH_RADIUS_KM, Quadrature
+from kaname.discovery.seismicity.region import Quadrature
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class Likelihood:
         lon, lat = sources["longitude"].to_numpy(float), sources["latitude"].to_numpy(float)
         return cls(
             sources["day"].to_numpy(float),
-            on_sphere(lon, lat, radius_km),
+            on_sphere(lat, lon, radius_km=radius_km),
             sources["magnitude"].to_numpy(float) - reference,
             index,
             density,

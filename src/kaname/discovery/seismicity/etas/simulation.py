@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
 from kaname.core.forecasts import SIMULATIONS
+from kaname.core.geo import EARTH_RADIUS_KM
 from kaname.core.tables import empty, validate
 from kaname.discovery.seismicity.background import Background
 from kaname.discovery.seismicity.contract import Target
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
-from kaname.discovery.seismicity.region import EARTH_RADIUS_KM
 
 Floats = NDArray[np.float64]
 _MOST = 20_000_000
