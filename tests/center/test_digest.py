@@ -9,15 +9,15 @@ from requests.auth import HTTPDigestAuth
 from starlette.requests import Request
 
 from kaname.archive.access import Access
-from kaname.center.common import Common, Numbers
 from kaname.center.digest import Digest
 from kaname.center.errors import ServiceError
 from kaname.center.limits import Bucket, neighbourhood
+from kaname.center.workers import Numbers, Shared
 
 
 @pytest.mark.parametrize("nonce", ["", "-", "zz-1", "f" * 400 + "-0", "-1-0", "0-0", "\x00-é"])
 def test_a_foreign_nonce_is_not_fresh(tmp_path, nonce):
-    assert not Digest(Access.load(tmp_path), Common()).is_fresh(nonce)
+    assert not Digest(Access.load(tmp_path), Shared()).is_fresh(nonce)
 
 
 class TestAnswers:
@@ -25,7 +25,7 @@ class TestAnswers:
     def digest(self, tmp_path):
         access = Access.load(tmp_path)
         access.users.put("ann", "a good password", access.realm)
-        return Digest(access, Common())
+        return Digest(access, Shared())
 
     def ask(self, digest, header):
         scope = {"type": "http", "method": "GET", "path": "/a", "raw_path": b"/a", "query_string": b""}

@@ -20,10 +20,10 @@ from kaname.archive.access import Access
 from kaname.archive.inventory import publish
 from kaname.archive.mirror import mirror
 from kaname.archive.store import Archive
-from kaname.center.common import Common
 from kaname.center.digest import Digest
 from kaname.center.errors import ServiceError
 from kaname.center.mirror import routes
+from kaname.center.workers import Shared
 from kaname.core.errors import StorageError
 from kaname.core.waveform import Waveform
 from kaname.formats.miniseed import write_miniseed
@@ -223,7 +223,7 @@ class TestAccess:
             assert requests.get(f"{address}/files/XX%20%231.mseed").status_code == 200
 
     def test_a_copy_with_an_account_gets_all(self, restricted, tmp_path):
-        who = Digest(Access.load(restricted), Common())
+        who = Digest(Access.load(restricted), Shared())
         with served(restricted, user=who.asking) as address:
             report = mirror(address, tmp_path / "copy", user="ann", password=PASSWORD)
             assert not report.failures and files(tmp_path / "copy") == files(restricted)

@@ -16,7 +16,6 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from kaname.center import availability, event, mirror, station
 from kaname.center.answers import base_of, document, error, nothing
-from kaname.center.common import Common
 from kaname.center.dataselect import Records, Temporary, recode
 from kaname.center.digest import Digest
 from kaname.center.errors import ServiceError
@@ -26,6 +25,7 @@ from kaname.center.pages import Pages
 from kaname.center.parameters import SERVICES, Selection, Service, Values
 from kaname.center.selecting import Plan, plan
 from kaname.center.wadl import help_page, wadl
+from kaname.center.workers import Shared
 from kaname.core.errors import KanameError, StorageError
 from kaname.core.time import NS_PER_S
 
@@ -44,16 +44,16 @@ class Center:
     ----------
     holdings
         What it holds.
-    common
+    shared
         What it shares with other worker processes.
     """
 
-    def __init__(self, holdings: Holdings, *, common: Common | None = None) -> None:
-        common = common or Common()
+    def __init__(self, holdings: Holdings, *, shared: Shared | None = None) -> None:
+        shared = shared or Shared()
         self.holdings = holdings
         self.settings = holdings.settings
-        self.digest = Digest(holdings.access, common)
-        self.bucket = Bucket(self.settings.requests_per_s, self.settings.burst, common.due)
+        self.digest = Digest(holdings.access, shared)
+        self.bucket = Bucket(self.settings.requests_per_s, self.settings.burst, shared.due)
 
     def application(self) -> Starlette:
         """Return the ASGI application."""

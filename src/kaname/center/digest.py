@@ -11,8 +11,8 @@ import time
 from starlette.requests import Request
 
 from kaname.archive.access import Access
-from kaname.center.common import Common
 from kaname.center.errors import ServiceError
+from kaname.center.workers import Shared
 
 VALID_S = 300.0
 """How long a nonce may be used [s]."""
@@ -33,13 +33,13 @@ class Digest:
     ----------
     access
         Who there is.
-    common
+    shared
         What the worker processes share.
     """
 
-    def __init__(self, access: Access, common: Common) -> None:
+    def __init__(self, access: Access, shared: Shared) -> None:
         self.access = access
-        self._common = common
+        self._shared = shared
 
     def asking(self, request: Request, required: bool) -> str | None:
         """Return who asks, ``None`` when nobody says who he is and nobody need be.
@@ -90,9 +90,9 @@ class Digest:
         if ha1 is None or not hmac.compare_digest(expected.encode(), response.lower().encode()):
             return None, False
         use = _made(nonce) * _MOST_USES + int(count, 16)
-        if int(count, 16) >= _MOST_USES or use <= self._common.uses[nonce]:
+        if int(count, 16) >= _MOST_USES or use <= self._shared.uses[nonce]:
             return None, True
-        self._common.uses[nonce] = use
+        self._shared.uses[nonce] = use
         return user, False
 
     def _nonce(self) -> str:
@@ -100,7 +100,7 @@ class Digest:
         return f"{stamp}-{self._signature(stamp)}"
 
     def _signature(self, stamp: str) -> str:
-        return hmac.new(self._common.secret, stamp.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._shared.secret, stamp.encode(), hashlib.sha256).hexdigest()
 
 
 def _made(nonce: str) -> int:

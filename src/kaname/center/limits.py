@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from ipaddress import IPv6Address, ip_address
 
-from kaname.center.common import Numbers
+from kaname.center.workers import Numbers
 
 
 class Bucket:

@@ -18,10 +18,10 @@ from uvicorn.supervisors import Multiprocess
 from kaname.archive.access import Access
 from kaname.archive.store import Archive
 from kaname.center.app import Center
-from kaname.center.common import Common
 from kaname.center.connection import Connection
 from kaname.center.holdings import Holdings
 from kaname.center.settings import Settings
+from kaname.center.workers import Shared
 from kaname.core.errors import KanameError, StorageError
 
 log = logging.getLogger("kaname.center")
@@ -33,11 +33,11 @@ MOST_WORKERS = 8
 
 
 def application(
-    archive: Path, stations: Sequence[Path], events: Sequence[Path], settings: Settings, common: Common
+    archive: Path, stations: Sequence[Path], events: Sequence[Path], settings: Settings, shared: Shared
 ) -> Starlette:
     """Return the application of one worker process."""
     holdings = Holdings(archive, stations=stations, events=events, settings=settings)
-    return Center(holdings, common=common).application()
+    return Center(holdings, shared=shared).application()
 
 
 def bind(host: str, port: int) -> Any:
@@ -97,7 +97,7 @@ def run(
     """
     settings = settings or Settings()
     workers = workers or min(MOST_WORKERS, _usable_cores())
-    make = partial(application, archive, tuple(stations), tuple(events), settings, Common())
+    make = partial(application, archive, tuple(stations), tuple(events), settings, Shared())
     config = uvicorn.Config(
         make,
         factory=True,

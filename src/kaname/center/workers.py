@@ -33,7 +33,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Common:
+class Shared:
     """What all worker processes know."""
 
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
