@@ -24,7 +24,6 @@ Ids = Annotated[
 ]
 Start = Annotated[str | None, typer.Option("--start", help="First time, UTC, ISO 8601.")]
 End = Annotated[str | None, typer.Option("--end", help="First time no longer wanted, UTC.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Failures = Annotated[
     Path | None, typer.Option("--failures", metavar="FILE", help="Write the failures table (Parquet) here.")
 ]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaname.cli._archive import End, Json, Root, Start
+from kaname.cli._archive import End, Root, Start
+from kaname.cli._options import AsJson
 from kaname.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def access(
     start: Start = None,
     end: End = None,
     policy: Policy = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say whether somebody may read a channel, and why not; by default all of it, from 1970 to now."""
     import time
@@ -86,7 +87,7 @@ def add(
 
 
 @app.command("list")
-def list_(root: Root, policy: Policy = None, as_json: Json = False) -> None:
+def list_(root: Root, policy: Policy = None, as_json: AsJson = False) -> None:
     """List users and their groups, and whether FDSN queryauth knows them."""
     rules = _rules(root, policy)
     rows: list[dict[str, Any]] = [

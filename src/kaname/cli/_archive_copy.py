@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
-from kaname.cli._archive import Failures, Json, Root, finish
+from kaname.cli._archive import Failures, Root, finish
+from kaname.cli._options import AsJson
 from kaname.core.errors import InputError
 
 Deep = Annotated[bool, typer.Option("--deep", help="Read every byte, so that silent damage is found.")]
 
 
-def manifest(root: Root, deep: Deep = False, as_json: Json = False, failures: Failures = None) -> None:
+def manifest(root: Root, deep: Deep = False, as_json: AsJson = False, failures: Failures = None) -> None:
     """Sign what an archive holds, so that it can be copied; of a copy, say how it differs from its origin."""
     from kaname.archive.inventory import is_origin, publish
     from kaname.archive.signing import key_text
@@ -52,7 +53,7 @@ def mirror(
         str | None,
         typer.Option("--user", help="Account at the server; password: KANAME_PASSWORD or asked for."),
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
     failures: Failures = None,
 ) -> None:
     """Make COPY hold what the origin signed: verified, resumed after a break, repaired where it diverged."""

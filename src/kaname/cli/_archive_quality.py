@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaname.cli._archive import End, Ids, Json, Root, Start, finish, records
+from kaname.cli._archive import End, Ids, Root, Start, finish, records
+from kaname.cli._options import AsJson
 from kaname.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def quality(
     cluster: Annotated[
         str | None, typer.Option("--cluster", metavar="tcp://...", help="Dask scheduler.")
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure every channel and day: gaps, spikes, clipping, dead time, clock, noise; draw each station."""
     from kaname.archive.quality import QualitySettings

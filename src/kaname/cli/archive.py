@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from kaname.cli._archive import End, Failures, Ids, Json, Root, Start, finish, print_table
+from kaname.cli._archive import End, Failures, Ids, Root, Start, finish, print_table
 from kaname.cli._archive_access import access
 from kaname.cli._archive_access import app as user_app
 from kaname.cli._archive_copy import manifest, mirror
 from kaname.cli._archive_quality import measured, quality
+from kaname.cli._options import AsJson
 from kaname.core.errors import InputError
 
 app = typer.Typer(
@@ -40,7 +41,7 @@ def add(
         int | None, typer.Option("--miniseed", help="miniSEED version to write; 2 where the codes fit it.")
     ] = None,
     record_length: Annotated[int, typer.Option(help="Longest record [bytes].")] = 512,
-    as_json: Json = False,
+    as_json: AsJson = False,
     failures: Failures = None,
 ) -> None:
     """Copy waveforms of any readable format into day files; nothing is stored twice or overwritten."""
@@ -74,7 +75,7 @@ def add(
 def index(
     root: Root,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Forget the index and make it anew.")] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
     failures: Failures = None,
 ) -> None:
     """Bring the index up to date with the files, which may lie in any layout."""
@@ -106,7 +107,7 @@ def ls(
     end: End = None,
     gaps: Annotated[bool, typer.Option("--gaps", help="List the gaps.")] = False,
     overlaps: Annotated[bool, typer.Option("--overlaps", help="List what is there more than once.")] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """List channels with first and last time, gaps and overlaps."""
     from kaname.archive.store import Archive
@@ -123,7 +124,7 @@ def ls(
 def check(
     root: Root,
     deep: Annotated[bool, typer.Option("--deep", help="Read every byte and compare checksums.")] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
     failures: Failures = None,
 ) -> None:
     """Compare the index with the files, and show the quality per channel and day that was measured."""
@@ -148,7 +149,7 @@ def read(
         str,
         typer.Option("--format", help="miniseed2, miniseed3, sac (one stretch), win32, hdf5 (ASDF)."),
     ] = "miniseed2",
-    as_json: Json = False,
+    as_json: AsJson = False,
     failures: Failures = None,
 ) -> None:
     """Read channels and a time range, to a file or as a summary."""

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from kaname.cli._steps import AsJson, Config, Model, Out, StationFiles, finish
+from kaname.cli._options import AsJson, Config, Model, Out, StationFiles
+from kaname.cli._steps import finish
 
 
 def command(

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from kaname.cli._options import AsJson
+
 app = typer.Typer(no_args_is_help=True, help="Measure methods on labelled records, beside their peers.")
 
 Data = Annotated[
@@ -43,7 +45,6 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of whatever is drawn.")]
 OutFolder = Annotated[
     Path | None, typer.Option("--out", help="Folder for tables (Parquet, CSV), figures and report.html.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the tables as JSON.")]
 
 
 @app.callback()

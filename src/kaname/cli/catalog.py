@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaname.cli._options import AsJson
+
 if TYPE_CHECKING:
     from kaname.cli._catalogue import Outcome
 
@@ -57,7 +59,7 @@ def command(
     cluster: Annotated[
         str | None, typer.Option("--cluster", metavar="tcp://...", help="Dask scheduler to work on.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a located catalogue from continuous records.
 

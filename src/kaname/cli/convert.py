@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kaname.cli._options import AsJson
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -56,7 +58,7 @@ def command(
     start: Annotated[str | None, typer.Option("--start", help="First time, UTC, ISO 8601.")] = None,
     end: Annotated[str | None, typer.Option("--end", help="First time no longer wanted, UTC.")] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes on this machine.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Convert files of any format that is read; a run that was cut off is taken up by the same command.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaname.cli._options import AsJson
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -68,7 +70,7 @@ def command(
         bool, typer.Option("--learned", help="Boosted trees on the stress beside the baselines in the test.")
     ] = False,
     limit: Annotated[float, typer.Option("--limit", help="End of the colours [MPa].")] = 0.1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compute where an earthquake brought other faults nearer to failure; write maps, tables and a report."""
     import numpy as np

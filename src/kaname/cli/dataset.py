@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaname.cli._options import AsJson
+
 if TYPE_CHECKING:
     from kaname.formats.eventset import EventSet
 
@@ -16,7 +18,6 @@ app = typer.Typer(
 )
 
 Set = Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with metadata.csv and waveforms.hdf5.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kaname.cli._options import AsJson
+
 TITLE = "Unterhaching, 27 May 2010: four stations, four minutes"
 CAVEATS = (
     "Four stations within 8 km recorded less than four minutes. Depth and epicentre rest on four P times and "
@@ -22,7 +24,7 @@ CAVEATS = (
 def command(
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("demo-out"),
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes on this machine.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find and locate the earthquakes in the real records that ObsPy carries; no network is needed.
 

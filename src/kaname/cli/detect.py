@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kaname.cli._steps import AsJson, Out, Workers
+from kaname.cli._options import AsJson, Out, Workers
 
 
 def command(

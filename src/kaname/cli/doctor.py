@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, entry_points, requires, version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import typer
 from packaging.requirements import Requirement
 
 from kaname import __version__
+from kaname.cli._options import AsJson
 from kaname.core.cache import cache_folder
 from kaname.core.errors import ExitCode, KanameError
 
@@ -57,7 +58,7 @@ class Finding:
 
 
 def command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what is installed, what works, what is missing and how to get it.
 

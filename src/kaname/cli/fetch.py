@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaname.cli._options import AsJson
+
 if TYPE_CHECKING:
     from kaname.archive.fetch import Piece
     from kaname.archive.fetch_http import Server
@@ -32,7 +34,6 @@ Pause = Annotated[
     float, typer.Option("--pause", min=0, help="Seconds after the first failure; doubles with each.")
 ]
 Again = Annotated[bool, typer.Option("--again", help="Ask again for what the source had no data of.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Failures = Annotated[
     Path | None, typer.Option("--failures", metavar="FILE", help="Write the failures table (Parquet) here.")
 ]
@@ -53,7 +54,7 @@ def fdsn(
     tries: Tries = 5,
     pause: Pause = 1.0,
     again: Again = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
     failures: Failures = None,
 ) -> None:
     """Fetch records from FDSN web services."""
@@ -83,7 +84,7 @@ def s3(
     tries: Tries = 5,
     pause: Pause = 1.0,
     again: Again = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
     failures: Failures = None,
 ) -> None:
     """Fetch records from open data in S3, without an account."""
@@ -112,7 +113,7 @@ def hinet(
         typer.Option("--station", help="Stations to select in the account, such as N.AAKH; may be repeated."),
     ] = None,
     again: Again = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
     failures: Failures = None,
 ) -> None:
     """Fetch records of NIED's networks with your account, through HinetPy (docs/fetch.md)."""

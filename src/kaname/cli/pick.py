@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from kaname.cli._steps import AsJson, Cluster, Config, Out, Workers, finish
+from kaname.cli._options import AsJson, Cluster, Config, Out, Workers
+from kaname.cli._steps import finish
 
 
 def command(

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from kaname.cli._options import AsJson
+
 
 def command(
     catalog: Annotated[
@@ -23,7 +25,7 @@ def command(
     magnitude_bin: Annotated[
         float | None, typer.Option("--magnitude-bin", help="Width of magnitude bins; default: found.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say from which magnitude a catalogue is complete, its b-value and what of it is clustered."""
     import numpy as np
