@@ -10,6 +10,7 @@ from pyproj import Geod
 
 from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.core.geo import EARTH_RADIUS_KM
+from kaname.discovery.seismicity.etas.kernel import space_integrals
 from kaname.discovery.seismicity.region import Region
 
 HOOK = Region(np.array([10.0, 14, 14, 12, 12, 10]), np.array([40.0, 40, 42, 42, 41, 41]))
@@ -31,7 +32,7 @@ def spread(region, lon, lat, zone, rho, n=200_000):
 
 def integral(region, lon, lat, zone, rho):
     q = region.quadrature([lon], [lat])
-    return (q.turn[0] * zone**-rho - (q.weight * (q.squared + zone) ** -rho).sum()) / (2 * rho)
+    return space_integrals(q.first, q.squared, q.weight, np.array([zone]), rho)[0, 0]
 
 
 def test_the_area_is_that_of_a_polygon_on_a_sphere():
@@ -74,6 +75,28 @@ def test_two_halves_make_the_whole(x, y, zone, rho):
     assert sum(integral(p, x, y, zone, rho) for p in parts) == pytest.approx(
         whole, rel=1e-3, abs=1e-5 * zone**-rho
     )
+
+
+@pytest.mark.parametrize("zone", [1e-6, 1.0, 1e3, 1e6, 1e10, 1e14])
+@pytest.mark.parametrize("rho", [1e-3, 0.4, 1.5])
+def test_no_digit_is_lost_whether_the_zone_is_larger_or_smaller_than_the_region(zone, rho):
+    box = Region.from_bounds(-0.2, 0.2, -0.1, 0.2)
+    q = box.quadrature([0.05], [0.1])
+    found = space_integrals(q.first, q.squared, q.weight, np.array([zone]), rho)[0]
+    # The same nodes in extended precision, and the slopes by small steps there.
+    d, r2, w = np.longdouble(zone), q.squared.astype(np.longdouble), q.weight.astype(np.longdouble)
+
+    def integral(d, rho):
+        return (-w * np.expm1(-rho * np.log1p(r2 / d)) * d**-rho).sum() / (2 * rho)
+
+    step, exponent = np.longdouble(1e-6), np.longdouble(rho)
+    by_zone = (integral(d * (1 + step), exponent) - integral(d * (1 - step), exponent)) / (2 * step * d)
+    by_rho = (integral(d, exponent * (1 + step)) - integral(d, exponent * (1 - step))) / (2 * step * rho)
+    assert found[0] == pytest.approx(float(integral(d, exponent)), rel=1e-12)
+    assert found[1] == pytest.approx(float(by_zone), rel=1e-8)
+    assert found[2] == pytest.approx(float(by_rho), rel=1e-8)
+    if zone > 1e8:
+        assert found[0] == pytest.approx(box.area_km2 * zone ** -(1 + rho), rel=1e-4)
 
 
 def test_files(tmp_path):

@@ -108,14 +108,9 @@ class KernelDensity:
         distance = KDTree(self._place.T).query(self._place.T, neighbours + 1)[0][:, -1]
         self._width = np.maximum(distance, bandwidth_min_km)
         quadrature = region.quadrature(lon, lat)
-        inside = (
-            quadrature.turn
-            - np.add.reduceat(
-                quadrature.weight
-                * np.exp(-quadrature.squared / np.repeat(2 * self._width**2, np.diff(quadrature.first))),
-                quadrature.first[:-1],
-            )
-        ) / (2 * np.pi)
+        steep = np.repeat(0.5 / self._width**2, np.diff(quadrature.first))
+        part = -quadrature.weight * np.expm1(-quadrature.squared * steep)
+        inside = np.add.reduceat(part, quadrature.first[:-1]) / (2 * np.pi)
         self._weight = w
         self._total = float((w * inside).sum())
         self._inside = w * inside

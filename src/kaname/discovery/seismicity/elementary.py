@@ -7,6 +7,7 @@ events take the time of one.
 
 from __future__ import annotations
 
+from math import factorial
 from typing import Any
 
 from numba import njit, types
@@ -18,6 +19,7 @@ _ROUND = 6755399441055744.0
 """1.5 times 2 to the 52nd: what is added to it is rounded to an integer, which stands in its lowest bits."""
 _SQRT_HALF = 0x3FE6A09E667F3BCD
 """Bits of the square root of a half."""
+_SERIES = tuple(1 / factorial(k) for k in range(14, 0, -1))
 
 
 def _bitcast(to: Any, of: Any) -> Any:
@@ -60,6 +62,12 @@ def log(x: float) -> float:
 
 
 @njit(fastmath={"contract"}, error_model="numpy", cache=True)
+def log1p(x: float) -> float:
+    """Return log(1 + x) for x not below 0, all of its digits also where x is small."""
+    return log_ratio(x / (2.0 + x)) if x < 0.4 else log(1.0 + x)
+
+
+@njit(fastmath={"contract"}, error_model="numpy", cache=True)
 def exp(x: float) -> float:
     """Return e to the x; below -700 it stays at 1e-304, above 709 the result is wrong."""
     x = max(x, -700.0)
@@ -80,3 +88,14 @@ def exp(x: float) -> float:
     p = p * r + 1.0
     p = p * r + 1.0
     return _float(_bits(p) + (_bits(rounded) << 52))  # type: ignore[no-any-return]
+
+
+@njit(fastmath={"contract"}, error_model="numpy", cache=True)
+def one_minus_exp(x: float) -> float:
+    """Return 1 - exp(-x) for x not below 0, all of its digits also where x is small."""
+    if x > 0.5:
+        return 1.0 - exp(-x)
+    series = _SERIES[0]
+    for k in range(1, len(_SERIES)):
+        series = _SERIES[k] - x * series
+    return x * series

@@ -135,8 +135,7 @@ class Region:
         first = np.concatenate([[0], np.cumsum(n)])
         squared, weight = np.empty(first[-1]), np.empty(first[-1])
         _quadrature(*arguments, squared, weight, first, False)  # type: ignore[call-arg]
-        turn = np.add.reduceat(weight, first[:-1]) if len(lon) else np.empty(0)
-        return Quadrature(first, squared, weight, turn)
+        return Quadrature(first, squared, weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,14 +144,13 @@ class Quadrature:
 
     With H(r2) the integral of s f(s) from 0 to r, the integral about point i is the sum of
     ``weight * H(squared)`` over the nodes ``first[i]:first[i + 1]`` (distances [km2] in the azimuthal
-    equidistant projection about the point, where great circles to it keep their length). ``turn`` is the sum
-    of the weights: 2 pi inside, 0 outside, pi on an edge.
+    equidistant projection about the point, where great circles to it keep their length). The weights about a
+    point sum to 2 pi inside, 0 outside, pi on an edge.
     """
 
     first: NDArray[np.int64]
     squared: NDArray[np.float64]
     weight: NDArray[np.float64]
-    turn: NDArray[np.float64]
 
 
 def _ring(found: Any) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from kaname.discovery.seismicity.elementary import LN2, exp, log, log_ratio, split
+from kaname.discovery.seismicity.elementary import LN2, exp, log, log1p, log_ratio, one_minus_exp, split
 
 N_SUM = 8
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
@@ -167,12 +167,14 @@ def time_integrals(begin, end, c, omega, inverse_tau):  # type: ignore[no-untype
 
 
 @njit(error_model="numpy", parallel=True, cache=True)
-def space_integrals(first, squared, weight, turn, zone, rho):  # type: ignore[no-untyped-def]
+def space_integrals(first, squared, weight, zone, rho):  # type: ignore[no-untyped-def]
     """Return the integral over the region of (r2 + D)^-(1 + rho) about each event, and its derivatives.
+
+    Written with u = r2 / D and 1 - (1 + u)^-rho, so that a zone far larger than the region costs no digits.
 
     Parameters
     ----------
-    first, squared, weight, turn
+    first, squared, weight
         Of `kaname.discovery.seismicity.region.Quadrature`.
     zone, rho
         D of each event [km2] ``(n,)``, and the exponent.
@@ -184,19 +186,19 @@ def space_integrals(first, squared, weight, turn, zone, rho):  # type: ignore[no
     """
     out = np.empty((len(zone), 3))
     for i in prange(len(zone)):
-        log_zone = np.log(zone[i])
-        centre = turn[i] * exp(-rho * log_zone)
-        total, by_zone, by_rho = centre, -centre / zone[i], -centre * log_zone
+        log_zone, inverse = np.log(zone[i]), 1 / zone[i]
+        total = by_zone = by_rho = 0.0
         for k in range(first[i], first[i + 1]):
-            near = squared[k] + zone[i]
-            log_near = log(near)
-            f = weight[k] * exp(-rho * log_near)
-            total -= f
-            by_zone += f / near
-            by_rho += f * log_near
-        out[i, 0] = total / (2 * rho)
-        out[i, 1] = by_zone / 2
-        out[i, 2] = by_rho / (2 * rho) - out[i, 0] / rho
+            u = squared[k] * inverse
+            stretch = log1p(u)
+            part = one_minus_exp(rho * stretch)
+            total += weight[k] * part
+            by_zone += weight[k] * (u + part) / (1 + u)
+            by_rho += weight[k] * stretch * (1 - part)
+        height = exp(-rho * log_zone) / (2 * rho)
+        out[i, 0] = height * total
+        out[i, 1] = -rho * height * inverse * by_zone
+        out[i, 2] = height * (by_rho - total * (1 / rho + log_zone))
     return out
 
 

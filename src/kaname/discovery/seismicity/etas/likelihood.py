@@ -213,4 +213,4 @@ class Likelihood:
         if self.quadrature is None:
             return plane_integrals(zone, p.rho)
         q = self.quadrature
-        return np.asarray(space_integrals(q.first, q.squared, q.weight, q.turn, zone, p.rho))
+        return np.asarray(space_integrals(q.first, q.squared, q.weight, zone, p.rho))
