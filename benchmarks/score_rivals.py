@@ -24,6 +24,7 @@ import score_sanjac
 from kaname.discovery.seismicity import ledger
 from kaname.discovery.seismicity.contract import SeismicityModel, Target
 from kaname.discovery.seismicity.etas.model import Etas, KernelSettings
+from kaname.discovery.seismicity.gutenberg_richter import rounded
 from kaname.discovery.seismicity.hybrid import Hybrid, HybridSettings
 from kaname.discovery.seismicity.neural import Neural
 from kaname.discovery.seismicity.poisson import Poisson
@@ -70,7 +71,7 @@ def switzerland() -> Case:
     """Return Switzerland, M2.3 and more: 1997 to 2013, 2014 to 2017, 2018 to 2021."""
     events = pd.read_csv(SWISS / "ch_catalog.csv.gz").rename(columns={"Unnamed: 0": "event_id"})
     events["time"] = pd.to_datetime(events["time"], format="ISO8601")
-    events["magnitude"] = np.floor(events["magnitude"] / 0.1 + 0.5) * 0.1
+    events["magnitude"] = rounded(events["magnitude"], 0.1)
     region = Region.read(SWISS / "ch_rect.npy")
 
     def period(start: str, end: str) -> Target:

@@ -20,6 +20,7 @@ from kaname.discovery.seismicity import ledger
 from kaname.discovery.seismicity.contract import Target
 from kaname.discovery.seismicity.etas.model import Etas, KernelSettings
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
+from kaname.discovery.seismicity.gutenberg_richter import rounded
 from kaname.discovery.seismicity.region import Region
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +43,7 @@ def catalogue() -> tuple[pd.DataFrame, Region]:
     """Return the events as EarthquakeNPP prepares them, magnitudes in bins of 0.1."""
     events = pd.read_csv(DATA / "SanJac_catalog.csv.gz").rename(columns={"index": "event_id"})
     events["time"] = pd.to_datetime(events["time"], format="ISO8601")
-    events["magnitude"] = np.floor(events["magnitude"] / 0.1 + 0.5) * 0.1
+    events["magnitude"] = rounded(events["magnitude"], 0.1)
     return events.astype({"event_id": str}), Region.read(DATA / "SanJac_shape.npy")
 
 

@@ -207,9 +207,8 @@ def _events(paths: list[Path], magnitude_bin: float) -> pd.DataFrame:
     """Read events that have a magnitude, rounded to bins (half upwards)."""
     import logging
 
-    import numpy as np
-
     from kaname.core.errors import InputError
+    from kaname.discovery.seismicity.gutenberg_richter import rounded
     from kaname.formats.catalogs import read_events
 
     read = read_events(paths)
@@ -225,8 +224,7 @@ def _events(paths: list[Path], magnitude_bin: float) -> pd.DataFrame:
         logging.getLogger("kaname").warning("%d events without a magnitude are left out", lost.sum())
     events = events[~lost].reset_index(drop=True)
     if magnitude_bin:
-        rounded = np.floor(events["magnitude"] / magnitude_bin + 0.5) * magnitude_bin
-        events = events.assign(magnitude=rounded.round(6))
+        events = events.assign(magnitude=rounded(events["magnitude"], magnitude_bin))
     return events
 
 

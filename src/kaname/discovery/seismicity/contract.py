@@ -11,7 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
+from kaname.core.forecasts import SIMULATIONS
 from kaname.core.registry import Registry
+from kaname.core.tables import empty, validate
 from kaname.discovery.seismicity.region import Region
 
 DAY = np.timedelta64(1, "D")
@@ -136,6 +138,39 @@ def rates_table(
     return chosen.reset_index(drop=True).assign(
         log_rate=np.log(rate), log_rate_time=np.log(rate_time), expected=steps[:-1]
     )
+
+
+def simulations_table(
+    target: Target,
+    *,
+    simulation: NDArray[np.int64],
+    day: NDArray[np.float64],
+    longitude: NDArray[np.float64],
+    latitude: NDArray[np.float64],
+    magnitude: NDArray[np.float64],
+    generation: NDArray[np.int64] | int = 0,
+) -> pd.DataFrame:
+    """Return the simulated events ``(n,)`` that fall into the target's region and period, in order of time.
+
+    Returns
+    -------
+    simulations
+        A table of `kaname.core.forecasts.SIMULATIONS`, in order of simulation and time.
+    """
+    table = pd.DataFrame(
+        {
+            "simulation": simulation,
+            "time": target.start + (np.asarray(day, float) * 86400e9).astype("timedelta64[ns]"),
+            "longitude": longitude,
+            "latitude": latitude,
+            "magnitude": magnitude,
+            "generation": generation,
+        }
+    )
+    table = table[target.region.contains(longitude, latitude) & (table["time"] < target.end)]
+    if table.empty:
+        return empty(SIMULATIONS)
+    return validate(table.sort_values(["simulation", "time"], kind="stable", ignore_index=True), SIMULATIONS)
 
 
 @runtime_checkable

@@ -73,6 +73,25 @@ def b_positive(
     return _slope(chosen - least, magnitude_bin, f"differences of {least:g} or more")
 
 
+def slope(mean_above: float, magnitude_bin: float = 0.0) -> float:
+    """Return the most likely b of magnitudes whose mean is ``mean_above`` over the least.
+
+    Exact for bins of any width (Tinti & Mulargia 1987); Utsu's half bin added to the mean is 0.4 % less where
+    they are 0.1 wide. Infinite where all are the least.
+    """
+    if not mean_above > 0:
+        return np.inf
+    if magnitude_bin > 0:
+        return float(np.log1p(magnitude_bin / mean_above) / (magnitude_bin * np.log(10)))
+    return LOG10_E / mean_above
+
+
+def rounded(magnitude: ArrayLike, magnitude_bin: float) -> NDArray[np.float64]:
+    """Return magnitudes at the centres of bins, half a bin upwards; of width 0 they stay as they are."""
+    m = np.asarray(magnitude, float)
+    return np.asarray((np.floor(m / magnitude_bin + 0.5) * magnitude_bin).round(6)) if magnitude_bin else m
+
+
 def magnitude_bins(magnitude: ArrayLike) -> float:
     """Return the width of the bins that magnitudes are rounded to: 1, .5, .1, .05, .01, or 0 for none."""
     m = np.asarray(magnitude, float).ravel()
@@ -90,12 +109,9 @@ def _above(magnitude: ArrayLike, magnitude_min: float, magnitude_bin: float) -> 
 
 def _slope(above: NDArray[np.float64], width: float, what: str) -> BValue:
     n = len(above)
-    mean = above.mean() if n else 0.0
+    mean = float(above.mean()) if n else 0.0
     if n < 2 or not mean > 0:
         raise InputError(f"b needs at least two different {what}, found {n}; lower the magnitude")
-    if width > 0:
-        b = np.log1p(width / mean) / (width * np.log(10))
-    else:
-        b = LOG10_E / mean
+    b = slope(mean, width)
     error = np.log(10) * b**2 * np.sqrt(((above - mean) ** 2).sum() / (n * (n - 1)))
-    return BValue(float(b), float(error), n)
+    return BValue(b, float(error), n)

@@ -10,11 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
-from kaname.core.forecasts import SIMULATIONS
-from kaname.core.tables import empty, validate
 from kaname.discovery.seismicity.anisotropy import Axes, Places, inside_share, triggered
 from kaname.discovery.seismicity.background import KernelDensity, Uniform
-from kaname.discovery.seismicity.contract import Score, Target, rates_table, seismicity_model
+from kaname.discovery.seismicity.contract import (
+    Score,
+    Target,
+    rates_table,
+    seismicity_model,
+    simulations_table,
+)
 from kaname.discovery.seismicity.etas.fitting import HIGH, LOW, climb
 from kaname.discovery.seismicity.etas.likelihood import Likelihood
 from kaname.discovery.seismicity.etas.model import Etas
@@ -208,12 +212,7 @@ class Hybrid:
                     f"the greatest magnitude ({self.etas_.magnitude_max}) or simulate fewer"
                 )
         table = pd.concat(made, ignore_index=True)
-        table = table[target.region.contains(table["longitude"], table["latitude"])]
-        if table.empty:
-            return empty(SIMULATIONS)
-        time = target.start + (table.pop("day").to_numpy() * 86400e9).astype("timedelta64[ns]")
-        table = table.assign(time=time).sort_values(["simulation", "time"], kind="stable", ignore_index=True)
-        return validate(table[table["time"] < target.end], SIMULATIONS)
+        return simulations_table(target, **{name: table[name].to_numpy() for name in table})
 
     def _draw_background(self, n: int, target: Target, rng: np.random.Generator) -> tuple[Floats, Floats]:
         known = self._known()

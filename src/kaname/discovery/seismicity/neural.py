@@ -10,12 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
-from kaname.core.forecasts import SIMULATIONS
 from kaname.core.geo import on_sphere
-from kaname.core.tables import empty, validate
 from kaname.discovery.seismicity.background import KernelDensity, Uniform
-from kaname.discovery.seismicity.contract import Score, Target, rates_table, seismicity_model
+from kaname.discovery.seismicity.contract import (
+    Score,
+    Target,
+    rates_table,
+    seismicity_model,
+    simulations_table,
+)
 from kaname.discovery.seismicity.etas.simulation import GutenbergRichter, travel
+from kaname.discovery.seismicity.gutenberg_richter import slope
 
 Floats = NDArray[np.float64]
 
@@ -151,7 +156,7 @@ class Neural:
             )
         rng = np.random.default_rng(self.seed)
         above = chosen["magnitude"].to_numpy(float) - target.magnitude_min
-        self.b_ = float(1 / (np.log(10) * (above.mean() + self.magnitude_bin / 2)))
+        self.b_ = slope(float(above.mean()), self.magnitude_bin)
         self.reference_ = target.magnitude_min
         self.background_ = KernelDensity(
             target.region, chosen["longitude"], chosen["latitude"], np.ones(len(chosen)),
@@ -295,13 +300,16 @@ class Neural:
         sources = target.sources(history)
         sources = sources[sources["day"] < 0]
         law = GutenbergRichter(self.b_, target.magnitude_min, self.magnitude_max)
-        made = [self._future(sources, target, law, rng).assign(simulation=k) for k in range(n)]
-        frame = pd.concat(made, ignore_index=True)
-        return validate(frame, SIMULATIONS) if len(frame) else empty(SIMULATIONS)
+        made = [self._future(sources, target, law, rng) for _ in range(n)]
+        day, lon, lat, magnitude = np.concatenate(made).T
+        return simulations_table(
+            target, simulation=np.repeat(np.arange(n), [len(part) for part in made]), day=day, longitude=lon,
+            latitude=lat, magnitude=magnitude,
+        )  # fmt: skip
 
     def _future(
         self, sources: pd.DataFrame, target: Target, law: GutenbergRichter, rng: np.random.Generator
-    ) -> pd.DataFrame:
+    ) -> Floats:
         columns = ["day", "longitude", "latitude", "magnitude"]
         state, known, made, now = _Memory(self.reference_), sources[columns].to_numpy(float), [], 0.0
         for day, _, _, magnitude in known:
@@ -317,9 +325,7 @@ class Neural:
             known = np.vstack([known, [now, *place, magnitude]])[-self.depth :]
             if target.region.contains(*place):
                 made.append([now, *place, magnitude])
-        table = pd.DataFrame(np.reshape(made, (-1, 4)), columns=columns)
-        time = target.start + (table.pop("day").to_numpy() * 86400e9).astype("timedelta64[ns]")
-        return table.assign(time=time, generation=0)
+        return np.reshape(np.array(made), (-1, 4))
 
     def _place(self, known: Floats, now: float, rng: np.random.Generator) -> tuple[float, float]:
         back = known[::-1][: self.depth]

@@ -28,7 +28,7 @@ class OmoriUtsu:
 
     def expected(self, start: float, end: float) -> float:
         """Return the expected number between two times [day]."""
-        return float(self.K * _integral(start, end, self.c, self.p))
+        return float(self.K * integral(start, end, self.c, self.p))
 
 
 def fit_omori(day: ArrayLike, *, start: float, end: float) -> OmoriUtsu:
@@ -55,24 +55,28 @@ def fit_omori(day: ArrayLike, *, start: float, end: float) -> OmoriUtsu:
     def loss(v: NDArray[np.float64]) -> float:
         c, p = float(np.exp(v[0])), float(v[1])
         # K follows from the number: as many are expected as were seen.
-        size = n / _integral(start, end, c, p)
+        size = n / float(integral(start, end, c, p))
         return float(-(n * np.log(size) - p * np.log(t + c).sum() - n))
 
     bounds = [(np.log(1e-5), np.log(100.0)), (0.2, 4.0)]
     begins = [np.array([np.log(c), p]) for c in (0.003, 0.1) for p in (0.9, 1.3)]
     best = min((minimize(loss, b, bounds=bounds, method="L-BFGS-B") for b in begins), key=lambda r: r.fun)
     c, p = float(np.exp(best.x[0])), float(best.x[1])
-    size = float(n / _integral(start, end, c, p))
+    size = n / float(integral(start, end, c, p))
     free = all(low + 1e-6 < v < high - 1e-6 for v, (low, high) in zip(best.x, bounds))
     error = _errors(start, end, size, c, p) if free else (np.nan,) * 3
     return OmoriUtsu(size, c, p, -float(best.fun), error, n)
 
 
-def _integral(start: float, end: float, c: float, p: float) -> float:
-    a, b = np.log(start + c), np.log(end + c)
+def integral(start: ArrayLike, end: ArrayLike, c: float, p: float) -> NDArray[np.float64]:
+    """Return the integral of (s + c)^-p from ``start`` to ``end`` [day]."""
+    a, b = np.log(np.asarray(start, float) + c), np.log(np.asarray(end, float) + c)
     x = (1 - p) * (b - a)
+    small = np.abs(x) < 1e-12
     # expm1 keeps the digits where p is close to 1.
-    return float(np.exp((1 - p) * a) * (b - a) * (np.expm1(x) / x if abs(x) > 1e-12 else 1.0))
+    return np.asarray(
+        np.exp((1 - p) * a) * (b - a) * np.where(small, 1.0, np.expm1(x) / np.where(small, 1.0, x))
+    )
 
 
 def _errors(start: float, end: float, K: float, c: float, p: float) -> tuple[float, float, float]:

@@ -7,11 +7,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
-from kaname.core.forecasts import SIMULATIONS
-from kaname.core.tables import empty, validate
 from kaname.discovery.seismicity.background import Background, Uniform
-from kaname.discovery.seismicity.contract import Score, Target, rates_table, seismicity_model
+from kaname.discovery.seismicity.contract import (
+    Score,
+    Target,
+    rates_table,
+    seismicity_model,
+    simulations_table,
+)
 from kaname.discovery.seismicity.etas.simulation import GutenbergRichter
+from kaname.discovery.seismicity.gutenberg_richter import slope
 
 
 @seismicity_model("poisson")
@@ -51,7 +56,7 @@ class Poisson:
                 f"{target.start} to {target.end}: a rate of zero forbids what is to come"
             )
         above = chosen["magnitude"].to_numpy(float) - target.magnitude_min
-        self.b_ = float(1 / (np.log(10) * (above.mean() + self.magnitude_bin / 2)))
+        self.b_ = slope(float(above.mean()), self.magnitude_bin)
         self.rate_ = len(chosen) / target.days
         return self
 
@@ -81,25 +86,12 @@ class Poisson:
         rng = np.random.default_rng(seed)
         number = rng.poisson(self.rate_ * target.days, n)
         total = int(number.sum())
-        if not total:
-            return empty(SIMULATIONS)
         lon, lat = self._where(history, target).draw(total, rng)
-        day = rng.uniform(0, target.days, total)
-        frame = pd.DataFrame(
-            {
-                "simulation": np.repeat(np.arange(n), number),
-                "time": target.start + (day * 86400e9).astype("timedelta64[ns]"),
-                "longitude": lon,
-                "latitude": lat,
-                "magnitude": GutenbergRichter(self.b_, target.magnitude_min, self.magnitude_max).draw(
-                    total, rng
-                ),
-                "generation": np.zeros(total, np.int64),
-            }
-        )
-        return validate(
-            frame.sort_values(["simulation", "time"], kind="stable", ignore_index=True), SIMULATIONS
-        )
+        law = GutenbergRichter(self.b_, target.magnitude_min, self.magnitude_max)
+        return simulations_table(
+            target, simulation=np.repeat(np.arange(n), number), day=rng.uniform(0, target.days, total),
+            longitude=lon, latitude=lat, magnitude=law.draw(total, rng),
+        )  # fmt: skip
 
     def _where(self, history: pd.DataFrame, target: Target) -> Background:
         """Return the density of the places of what comes after ``history``."""

@@ -18,6 +18,7 @@ from kaname.discovery.seismicity.etas.likelihood import Likelihood
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
 from kaname.discovery.seismicity.etas.residuals import transformed_times
 from kaname.discovery.seismicity.etas.simulation import GutenbergRichter, simulate
+from kaname.discovery.seismicity.gutenberg_richter import slope
 
 _QUICK = 3000
 """Targets of the likelihood on which the search begins, where there are many more."""
@@ -114,7 +115,7 @@ class Etas:
             )
         self.reference_ = target.magnitude_min
         above = sources.loc[sources["target"], "magnitude"].to_numpy(float) - target.magnitude_min
-        self.b_ = float(1 / (np.log(10) * (above.mean() + self.magnitude_bin / 2)))
+        self.b_ = slope(float(above.mean()), self.magnitude_bin)
         self.background_: Background = Uniform(target.region)
         likelihood = self._likelihood(sources, target, np.full(n, 1 / target.region.area_km2))
         first = self.first

@@ -9,11 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
-from kaname.core.forecasts import SIMULATIONS
 from kaname.core.geo import EARTH_RADIUS_KM
-from kaname.core.tables import empty, validate
 from kaname.discovery.seismicity.background import Background
-from kaname.discovery.seismicity.contract import Target
+from kaname.discovery.seismicity.contract import Target, simulations_table
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
 
 Floats = NDArray[np.float64]
@@ -173,7 +171,8 @@ def simulate(
                 f"branching ratio is {ratio:.2f}: lower the greatest magnitude "
                 f"({magnitudes.magnitude_max}) or simulate fewer"
             )
-    return _table(made, target)
+    generation = np.repeat([g for _, g in made], [len(part.day) for part, _ in made])
+    return simulations_table(target, **vars(_joined([part for part, _ in made])), generation=generation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,23 +225,3 @@ def travel(
     y = np.sin(lat) * np.cos(r) + np.cos(lat) * np.sin(r) * np.cos(azimuth)
     turn = np.arctan2(np.sin(azimuth) * np.sin(r) * np.cos(lat), np.cos(r) - np.sin(lat) * y)
     return (longitude + np.degrees(turn) + 180) % 360 - 180, np.degrees(np.arcsin(np.clip(y, -1, 1)))
-
-
-def _table(made: list[tuple[_Events, int]], target: Target) -> pd.DataFrame:
-    all_ = _joined([part for part, _ in made])
-    generation = np.repeat([g for _, g in made], [len(part.day) for part, _ in made])
-    keep = target.region.contains(all_.longitude, all_.latitude) & (all_.day < target.days)
-    if not keep.any():
-        return empty(SIMULATIONS)
-    time = target.start + (all_.day[keep] * 86400e9).astype("timedelta64[ns]")
-    frame = pd.DataFrame(
-        {
-            "simulation": all_.simulation[keep],
-            "time": time,
-            "longitude": all_.longitude[keep],
-            "latitude": all_.latitude[keep],
-            "magnitude": all_.magnitude[keep],
-            "generation": generation[keep],
-        }
-    )
-    return validate(frame.sort_values(["simulation", "time"], kind="stable", ignore_index=True), SIMULATIONS)

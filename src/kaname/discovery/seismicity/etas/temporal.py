@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from kaname.core.errors import InputError
 from kaname.discovery.seismicity.elementary import exp, log
 from kaname.discovery.seismicity.etas.fitting import climb
+from kaname.discovery.seismicity.omori import integral
 
 _NAMES = ("mu", "K", "c", "alpha", "p")
 
@@ -57,7 +58,7 @@ class TemporalEtas:
         out = np.empty(len(t))
         for j, end in enumerate(t):
             begin, until = np.maximum(min(start, end) - t, 0), np.maximum(max(start, end) - t, 0)
-            total = self.mu * abs(end - start) + (size * _omori(begin, until, self.c, self.p)).sum()
+            total = self.mu * abs(end - start) + (size * integral(begin, until, self.c, self.p)).sum()
             out[j] = total if end >= start else -total
         return out
 
@@ -160,25 +161,11 @@ def _ordered(day: ArrayLike, magnitude: ArrayLike) -> tuple[NDArray[np.float64],
     return t[order], m[order]
 
 
-def _omori(low: NDArray[np.float64], high: NDArray[np.float64], c: float, p: float) -> NDArray[np.float64]:
-    """Return the integral of (s + c)^-p from ``low`` to ``high``."""
-    a, b = np.log(low + c), np.log(high + c)
-    q = 1 - p
-    # expm1 keeps the digits where p is close to 1.
-    return np.asarray(np.exp(q * a) * (b - a) * _relative(q * (b - a)))
-
-
-def _relative(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (e^x - 1) / x, 1 at 0."""
-    small = np.abs(x) < 1e-12
-    return np.where(small, 1.0, np.expm1(x) / np.where(small, 1.0, x))
-
-
 def _omori_slopes(
     low: NDArray[np.float64], high: NDArray[np.float64], c: float, p: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the integral and its derivatives by c and p."""
-    whole = _omori(low, high, c, p)
+    whole = integral(low, high, c, p)
     by_c = (high + c) ** -p - (low + c) ** -p
     a, b = np.log(low + c), np.log(high + c)
     half, q = (b - a) / 2, 1 - p
