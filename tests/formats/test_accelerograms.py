@@ -10,15 +10,8 @@ import strong_motion_files as made
 from obspy import UTCDateTime
 
 from kaname.core.errors import FormatError, NotFoundError
-from kaname.formats.accelerograms import (
-    degrees,
-    direction,
-    full_year,
-    is_accelerogram,
-    moment,
-    peak_of,
-    read_accelerograms,
-)
+from kaname.formats.accelerogram_text import degrees, direction, full_year, moment
+from kaname.formats.accelerograms import is_accelerogram, peak_of, read_accelerograms
 from kaname.formats.contract import read_waveforms
 
 START = UTCDateTime(2013, 9, 1, 4, 10, 35, 700_000)

@@ -23,15 +23,8 @@ from numpy.typing import NDArray
 
 from kaname.core.errors import FormatError
 from kaname.core.shaking import GRAVITY_CM_S2
-from kaname.formats.accelerograms import (
-    AccelerogramRead,
-    AccelerogramReader,
-    RecordHeader,
-    Stage,
-    fixed_width,
-    moment,
-    whole,
-)
+from kaname.formats.accelerogram_text import columns, fixed_width, moment, whole
+from kaname.formats.accelerograms import AccelerogramRead, AccelerogramReader, RecordHeader, Stage
 from kaname.formats.contract import register
 
 _TITLE = re.compile(
@@ -74,7 +67,7 @@ class CosmosReader(AccelerogramReader):
     def parse(self, content: bytes, path: Path) -> AccelerogramRead:
         """Parse the components; a damaged one ends the file, for nothing says where the next begins."""
         lines = content.replace(b"\r", b"").split(b"\n")
-        cut = bool(lines[-1])  # a whole file ends its last line
+        unended = bool(lines[-1])
         out = AccelerogramRead()
         at = 0
         while at < len(lines) and any(line.strip() for line in lines[at:]):
@@ -82,7 +75,7 @@ class CosmosReader(AccelerogramReader):
                 at += 1
                 continue
             try:
-                at = _component(lines, at, path, out, cut)
+                at = _component(lines, at, path, out, unended)
             except _Damage as damage:
                 out.fail(path, f"line {at + 1}: {damage}")
                 break
@@ -95,7 +88,7 @@ class _Damage(Exception):
     """A part of the record that is not as the format has it."""
 
 
-def _component(lines: list[bytes], at: int, path: Path, out: AccelerogramRead, cut: bool) -> int:
+def _component(lines: list[bytes], at: int, path: Path, out: AccelerogramRead, unended: bool) -> int:
     text = [line.decode("latin-1") for line in lines[at : at + _TEXT_LINES]]
     integers, after = _section(lines, at + _TEXT_LINES, "integer")
     reals, after = _section(lines, after, "real")
@@ -104,15 +97,9 @@ def _component(lines: list[bytes], at: int, path: Path, out: AccelerogramRead, c
     comments, after = _comments(lines, after)
     header = _header(text, integers, reals, comments)
     count, width, per_line = _layout(lines, after, "samples")
-    body = lines[after + 1 : after + 1 + -(-count // per_line)]
-    ended = after + 1 + len(body)
-    if cut and ended >= len(lines) and body:
-        body[-1] = body[-1][
-            : len(body[-1]) // width * width if len(body[-1]) % width else len(body[-1]) - width
-        ]
-    values, _ = fixed_width(body, width, per_line, count)
-    if len(values) < count:
-        out.fail(path, f"truncated: {count} samples stated, {len(values)} found")
+    ended = min(after + 1 + -(-count // per_line), len(lines))
+    values = columns(lines, after + 1, width=width, per_line=per_line, count=count, unended=unended)
+    header = replace(header, n_sample=count)
     unit = int(integers[2]) if math.isfinite(integers[2]) else 0
     if integers[1] not in (_ACCELERATION, _UNSTATED) and math.isfinite(integers[1]):
         out.fail(
@@ -137,7 +124,7 @@ def _component(lines: list[bytes], at: int, path: Path, out: AccelerogramRead, c
             path, f"left out {header.component}: its unit has code {integers[2]:g}, not one of acceleration"
         )
         return ended
-    out.add(path, header, samples, complete=len(values) == count)
+    out.add(path, header, samples)
     return ended
 
 

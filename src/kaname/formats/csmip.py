@@ -16,12 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kaname.core.errors import FormatError
 from kaname.core.shaking import GRAVITY_CM_S2
-from kaname.formats.accelerograms import (
-    AccelerogramRead,
-    AccelerogramReader,
-    RecordHeader,
+from kaname.formats.accelerogram_text import (
+    columns,
+    components,
     degrees,
     direction,
     fixed_width,
@@ -29,6 +27,7 @@ from kaname.formats.accelerograms import (
     moment,
     number,
 )
+from kaname.formats.accelerograms import AccelerogramRead, AccelerogramReader, RecordHeader
 from kaname.formats.contract import register
 
 _TITLE = re.compile(rb"^\s*corrected accelerogram\b", re.IGNORECASE)
@@ -53,25 +52,21 @@ class CsmipReader(AccelerogramReader):
     def sniff(self, head: bytes, path: Path) -> bool:
         """Look for the first two lines, which no other format has together."""
         lines = head[:400].split(b"\n")
-        return bool(len(lines) > 1 and _TITLE.match(lines[0]) and _SECOND.match(lines[1]))
+        return len(lines) > 1 and _begins(lines[0], lines[1])
 
     def parse(self, content: bytes, path: Path) -> AccelerogramRead:
         """Parse the components; each begins with its own title."""
-        lines = content.replace(b"\r", b"").split(b"\n")
-        begins = [
-            k
-            for k in range(len(lines) - 1)
-            if _TITLE.match(lines[k][:80]) and _SECOND.match(lines[k + 1][:80])
-        ]
-        if not begins:
-            raise FormatError(f"{path} is no CSMIP volume 2 file: no line begins a record")
         out = AccelerogramRead()
-        for at, end in zip(begins, [*begins[1:], len(lines)]):
-            _component(lines[at:end], path, out, bool(lines[-1]) and end == len(lines))
+        for lines, unended in components(content, _begins, path, "CSMIP volume 2 file"):
+            _component(lines, path, out, unended)
         return out
 
 
-def _component(lines: list[bytes], path: Path, out: AccelerogramRead, cut: bool) -> None:
+def _begins(line: bytes, following: bytes) -> bool:
+    return bool(_TITLE.match(line) and _SECOND.match(following))
+
+
+def _component(lines: list[bytes], path: Path, out: AccelerogramRead, unended: bool) -> None:
     text = [line.decode("latin-1") for line in lines[:_TEXT_LINES]]
     if len(text) < _TEXT_LINES:
         out.fail(path, "truncated in the header of a component")
@@ -97,14 +92,9 @@ def _component(lines: list[bytes], path: Path, out: AccelerogramRead, cut: bool)
         out.fail(path, f"left out {header.component}: its unit is {unit!r} and its interval {section[3]} s")
         return
     per_line, width = int(section[5] or 8) or 8, int(section[6] or 10) or 10
-    body = lines[at + 1 : at + 1 + -(-count // per_line)]
-    if cut and body and at + 1 + len(body) >= len(lines):
-        body[-1] = body[-1][: (len(body[-1]) - 1) // width * width]
-    values, _ = fixed_width(body, width, per_line, count)
-    if len(values) < count:
-        out.fail(path, f"truncated: {header.component} has {count} samples stated, {len(values)} found")
+    values = columns(lines, at + 1, width=width, per_line=per_line, count=count, unended=unended)
     header = replace(header, sampling_rate=round(1.0 / interval, 6), n_sample=count, peak_factor=factor)
-    out.add(path, header, values if factor == 1.0 else values * factor, complete=len(values) == count)
+    out.add(path, header, values if factor == 1.0 else values * factor)
 
 
 def _header(text: list[str], reals: np.ndarray) -> RecordHeader:

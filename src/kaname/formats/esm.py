@@ -16,15 +16,8 @@ import numpy as np
 
 from kaname.core.errors import FormatError
 from kaname.core.shaking import GRAVITY_CM_S2
-from kaname.formats.accelerograms import (
-    AccelerogramRead,
-    AccelerogramReader,
-    RecordHeader,
-    direction,
-    moment,
-    number,
-    whole,
-)
+from kaname.formats.accelerogram_text import direction, moment, number, whole
+from kaname.formats.accelerograms import AccelerogramRead, AccelerogramReader, RecordHeader
 from kaname.formats.contract import register
 
 _MOST_HEADER_LINES = 90
@@ -72,12 +65,8 @@ class EsmReader(AccelerogramReader):
         values = np.where(np.abs(values) < 1e30, values, np.nan)
         out = AccelerogramRead()
         header = _header(stated)
-        if len(values) != header.n_sample:
-            what = "truncated" if len(values) < header.n_sample else "more than stated"
-            out.fail(path, f"{what}: NDATA is {header.n_sample or stated.get('NDATA')}, {len(values)} found")
         header = replace(header, peak_factor=factor)
-        complete = len(values) == header.n_sample
-        out.add(path, header, values if factor == 1.0 else values * factor, complete=complete)
+        out.add(path, header, values if factor == 1.0 else values * factor)
         return out
 
 

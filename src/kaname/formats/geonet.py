@@ -13,11 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kaname.core.errors import FormatError
-from kaname.formats.accelerograms import (
-    AccelerogramRead,
-    AccelerogramReader,
-    RecordHeader,
+from kaname.formats.accelerogram_text import (
+    columns,
+    components,
     degrees,
     direction,
     fixed_width,
@@ -25,6 +23,7 @@ from kaname.formats.accelerograms import (
     number,
     whole,
 )
+from kaname.formats.accelerograms import AccelerogramRead, AccelerogramReader, RecordHeader
 from kaname.formats.contract import register
 
 _TITLE = re.compile(
@@ -44,25 +43,21 @@ class GeonetReader(AccelerogramReader):
     def sniff(self, head: bytes, path: Path) -> bool:
         """Look for the title and the line of the site."""
         lines = head[:400].split(b"\n")
-        return bool(len(lines) > 1 and _TITLE.match(lines[0]) and _SITE.match(lines[1]))
+        return len(lines) > 1 and _begins(lines[0], lines[1])
 
     def parse(self, content: bytes, path: Path) -> AccelerogramRead:
         """Parse the components; each begins with its own title."""
-        lines = content.replace(b"\r", b"").split(b"\n")
-        begins = [
-            k
-            for k in range(len(lines) - 1)
-            if _TITLE.match(lines[k][:100]) and _SITE.match(lines[k + 1][:100])
-        ]
-        if not begins:
-            raise FormatError(f"{path} is no GeoNet record: no line begins one")
         out = AccelerogramRead()
-        for at, end in zip(begins, [*begins[1:], len(lines)]):
-            _component(lines[at:end], path, out, bool(lines[-1]) and end == len(lines))
+        for lines, unended in components(content, _begins, path, "GeoNet record"):
+            _component(lines, path, out, unended)
         return out
 
 
-def _component(lines: list[bytes], path: Path, out: AccelerogramRead, cut: bool) -> None:
+def _begins(line: bytes, following: bytes) -> bool:
+    return bool(_TITLE.match(line) and _SITE.match(following))
+
+
+def _component(lines: list[bytes], path: Path, out: AccelerogramRead, unended: bool) -> None:
     text = [line.decode("latin-1") for line in lines[:_TEXT_LINES]]
     after = _TEXT_LINES + _INTEGER_LINES
     integers, _ = fixed_width(lines[_TEXT_LINES:after], _WIDTH, _PER_LINE, 40)
@@ -72,14 +67,8 @@ def _component(lines: list[bytes], path: Path, out: AccelerogramRead, cut: bool)
         out.fail(path, "truncated in the header of a component")
         return
     header = _header(text, integers, reals)
-    count = header.n_sample
-    body = lines[after : after + -(-count // _PER_LINE)]
-    if cut and body and after + len(body) >= len(lines):
-        body[-1] = body[-1][: (len(body[-1]) - 1) // _WIDTH * _WIDTH]
-    values, _ = fixed_width(body, _WIDTH, _PER_LINE, count)
-    if len(values) < count:
-        out.fail(path, f"truncated: {header.component} has {count} samples stated, {len(values)} found")
-    out.add(path, header, values / _MM_PER_CM, complete=len(values) == count)
+    layout = {"width": _WIDTH, "per_line": _PER_LINE, "count": header.n_sample}
+    out.add(path, header, columns(lines, after, **layout, unended=unended) / _MM_PER_CM)
 
 
 def _header(text: list[str], i: np.ndarray, r: np.ndarray) -> RecordHeader:

@@ -17,14 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from kaname.core.errors import FormatError
-from kaname.formats.accelerograms import (
-    AccelerogramRead,
-    AccelerogramReader,
-    RecordHeader,
-    fixed_width,
-    moment,
-    whole,
-)
+from kaname.formats.accelerogram_text import columns, fixed_width, moment, whole
+from kaname.formats.accelerograms import AccelerogramRead, AccelerogramReader, RecordHeader
 from kaname.formats.contract import register
 
 _TITLE = re.compile(
@@ -79,17 +73,12 @@ class SmcReader(AccelerogramReader):
             c.decode("latin-1").strip().lstrip("|").strip() for c in lines[after : after + n_comment]
         )
         after += n_comment
-        body = lines[after : after + -(-count // 8)]
-        if lines[-1] and body and after + len(body) >= len(lines):  # the last line is not ended
-            body[-1] = body[-1][: (len(body[-1]) - 1) // 10 * 10]
-        values, _ = fixed_width(body, 10, 8, count)
+        values = columns(lines, after, width=10, per_line=8, count=count, unended=bool(lines[-1]))
         out = AccelerogramRead()
-        if len(values) < count:
-            out.fail(path, f"truncated: {count} samples stated, {len(values)} found")
         header = _header(text, title[2].decode().lower(), i, reals, comments)
         if i[17] == 1:
             out.fail(path, f"the file says that there is a problem with it: {comments[:200]}")
-        out.add(path, header, values, complete=len(values) == count)
+        out.add(path, header, values)
         return out
 
 

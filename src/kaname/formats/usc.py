@@ -17,16 +17,8 @@ import numpy as np
 
 from kaname.core.errors import FormatError
 from kaname.core.shaking import GRAVITY_CM_S2
-from kaname.formats.accelerograms import (
-    AccelerogramRead,
-    AccelerogramReader,
-    RecordHeader,
-    degrees,
-    direction,
-    fixed_width,
-    moment,
-    whole,
-)
+from kaname.formats.accelerogram_text import columns, degrees, direction, fixed_width, moment, whole
+from kaname.formats.accelerograms import AccelerogramRead, AccelerogramReader, RecordHeader
 from kaname.formats.contract import register
 
 _TITLE = re.compile(rb"^\s*FILE\s+\d+\s+OF UNCORRECTED ACCELEROGRAM DATA OF VOLUME I\b", re.IGNORECASE)
@@ -59,14 +51,11 @@ class UscReader(AccelerogramReader):
         count = whole(integers[27])
         # The first column is one character wider than the others: without it all are alike.
         rows = [line[1:] for line in body if line.strip()]
-        if unended and rows:
-            rows[-1] = rows[-1][: (len(rows[-1]) - 1) // (2 * _WIDTH) * 2 * _WIDTH]
-        numbers, _ = fixed_width(rows, _WIDTH, 2 * _PAIRS, 2 * count)
+        layout = {"width": _WIDTH, "per_line": 2 * _PAIRS, "count": 2 * count}
+        numbers = columns(rows, 0, **layout, unended=unended)
         n = len(numbers) // 2
         times, values = numbers[0 : 2 * n : 2], numbers[1 : 2 * n : 2]
         out = AccelerogramRead()
-        if n < count:
-            out.fail(path, f"truncated: {count} samples stated, {n} found")
         unit = reals[4] if reals[4] > 0 else 0.1  # g: the samples are in tenths of it
         ordered = (
             bool(n)
@@ -81,7 +70,7 @@ class UscReader(AccelerogramReader):
             )
             times, values, n = times[:bad], values[:bad], bad
         header = _header(text, integers, reals, count)
-        out.add(path, header, values * (unit * GRAVITY_CM_S2), times_s=times, complete=n == count)
+        out.add(path, header, values * (unit * GRAVITY_CM_S2), times_s=times)
         return out
 
 
