@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -68,18 +67,6 @@ def draw(
     """
     if n < 1 or not days > 0:
         raise InputError(f"found n = {n} and {days} days, both must be positive")
-    # A likelihood of so few events takes less time than waking a second thread.
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        return _chain(magnitude_min, n, seed, days, likelihood, steps)
-    finally:
-        numba.set_num_threads(threads)
-
-
-def _chain(
-    magnitude_min: float, n: int, seed: int, days: float, likelihood: Likelihood | None, steps: int
-) -> list[EtasParameters]:
     rng = np.random.default_rng(seed)
     centre, spread = prior(magnitude_min)
     seen = len(likelihood.target) if likelihood is not None else 0

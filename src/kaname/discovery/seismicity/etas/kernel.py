@@ -10,6 +10,10 @@ the kernel of Ogata & Zhuang (2006, doi:10.1016/j.tecto.2005.10.016). Distances 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numba
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
@@ -21,10 +25,45 @@ _FAST = {"reassoc", "contract", "arcp", "nsz"}
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 _PANEL = 2.0
 """Widest panel of a time integral, in units of log(s + c)."""
+_FEW = 2_000_000
+"""Pairs that take one thread less time than it takes to wake a second."""
+
+
+@contextmanager
+def threads_for(n_pair: int) -> Iterator[None]:
+    """Let what follows run on one thread where there are so few pairs that more would only wait."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(1 if n_pair < _FEW else before)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
+@njit(fastmath=_FAST, error_model="numpy", inline="always")
+def _arc_squared(dx, dy, dz, curvature):  # type: ignore[no-untyped-def]
+    """Return the square of the arc of a chord: 4 arcsin(sqrt(u) / 2)^2 as a series, 1e-9 at 2,000 km."""
+    chord = dx * dx + dy * dy + dz * dz
+    u = chord * curvature
+    return chord * (1 + u * (1 / 12.0 + u * (1 / 90.0 + u * (1 / 560.0 + u * (1 / 3150.0)))))
+
+
+@njit(fastmath=_FAST, error_model="numpy", inline="always")
+def _two_logs(a, b):  # type: ignore[no-untyped-def]
+    """Return the logarithms of two positive numbers and 1 / (a b), all with one division."""
+    e1, m1 = split(a)
+    e2, m2 = split(b)
+    p1, p2 = m1 + 1.0, m2 + 1.0
+    pp, product = p1 * p2, a * b
+    inverse = 1.0 / (pp * product)
+    over_p = inverse * product
+    log_a = e1 * LN2 + log_ratio((m1 - 1.0) * (p2 * over_p))
+    log_b = e2 * LN2 + log_ratio((m2 - 1.0) * (p1 * over_p))
+    return log_a, log_b, inverse * pp
 
 
 @njit(fastmath=_FAST, error_model="numpy", parallel=True, cache=True)
-def pair_sums(time, place, magnitude, target, k0, a, c, omega, inverse_tau, d, gamma, rho, radius_km):  # type: ignore[no-untyped-def]
+def pair_sums(time, place, magnitude, size, zone, target, c, omega, inverse_tau, rho, radius_km):  # type: ignore[no-untyped-def]
     """Return, for each target, sums over all events before it of the kernel g and of what its gradient needs.
 
     Events are in order of time; one triggers those that come after it in the table, also at the same time.
@@ -33,9 +72,11 @@ def pair_sums(time, place, magnitude, target, k0, a, c, omega, inverse_tau, d, g
     ----------
     time, place, magnitude
         Of all events [day], [km] ``(3, n)``, above the reference.
+    size, zone
+        Logarithm of the productivity k0 exp(a m), and d exp(gamma m) [km2] of all events ``(n,)``.
     target
         Indices of the targets, int64 ``(m,)``.
-    k0, a, c, omega, inverse_tau, d, gamma, rho
+    c, omega, inverse_tau, rho
         See the module; ``inverse_tau`` is 1 / tau [1/day].
     radius_km
         Radius of the sphere.
@@ -46,8 +87,6 @@ def pair_sums(time, place, magnitude, target, k0, a, c, omega, inverse_tau, d, g
         ``(m, 8)``: of g, g / (s + c), g log(s + c), g s, g m, g D / (r2 + D), g m D / (r2 + D) and
         g log(r2 + D).
     """
-    size = np.log(k0) + a * magnitude
-    zone = d * np.exp(gamma * magnitude)
     curvature = 1.0 / radius_km**2
     one_omega, one_rho = 1.0 + omega, 1.0 + rho
     out = np.zeros((len(target), N_SUM))
@@ -58,25 +97,13 @@ def pair_sums(time, place, magnitude, target, k0, a, c, omega, inverse_tau, d, g
         s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
         for i in range(j):
             delay = t_j - time[i]
-            dx, dy, dz = x_j - x[i], y_j - y[i], z_j - z[i]
-            chord = dx * dx + dy * dy + dz * dz
-            u = chord * curvature
-            # Square of the arc from that of the chord: 4 arcsin(sqrt(u) / 2)^2 as a series, 1e-9 at 2,000 km.
-            r2 = chord * (1 + u * (1 / 12.0 + u * (1 / 90.0 + u * (1 / 560.0 + u * (1 / 3150.0)))))
-            soon, near = delay + c, r2 + zone[i]
-            # Two logarithms and two quotients with one division.
-            e1, m1 = split(soon)
-            e2, m2 = split(near)
-            p1, p2 = m1 + 1.0, m2 + 1.0
-            pp, product = p1 * p2, soon * near
-            inverse = 1.0 / (pp * product)
-            over_p, over_product = inverse * product, inverse * pp
-            log_soon = e1 * LN2 + log_ratio((m1 - 1.0) * (p2 * over_p))
-            log_near = e2 * LN2 + log_ratio((m2 - 1.0) * (p1 * over_p))
+            soon = delay + c
+            near = _arc_squared(x_j - x[i], y_j - y[i], z_j - z[i], curvature) + zone[i]
+            log_soon, log_near, over = _two_logs(soon, near)
             g = exp(size[i] - delay * inverse_tau - one_omega * log_soon - one_rho * log_near)
-            g_zone = g * zone[i] * (soon * over_product)
+            g_zone = g * zone[i] * (soon * over)
             s0 += g
-            s1 += g * (near * over_product)
+            s1 += g * (near * over)
             s2 += g * log_soon
             s3 += g * delay
             s4 += g * magnitude[i]
@@ -89,10 +116,8 @@ def pair_sums(time, place, magnitude, target, k0, a, c, omega, inverse_tau, d, g
 
 
 @njit(fastmath=_FAST, error_model="numpy", parallel=True, cache=True)
-def pair_rates(time, place, magnitude, target, k0, a, c, omega, inverse_tau, d, gamma, rho, radius_km):  # type: ignore[no-untyped-def]
+def pair_rates(time, place, size, zone, target, c, omega, inverse_tau, rho, radius_km):  # type: ignore[no-untyped-def]
     """Return the first of `pair_sums` alone, in half the time."""
-    size = np.log(k0) + a * magnitude
-    zone = d * np.exp(gamma * magnitude)
     curvature = 1.0 / radius_km**2
     one_omega, one_rho = 1.0 + omega, 1.0 + rho
     out = np.zeros(len(target))
@@ -103,16 +128,8 @@ def pair_rates(time, place, magnitude, target, k0, a, c, omega, inverse_tau, d, 
         total = 0.0
         for i in range(j):
             delay = t_j - time[i]
-            dx, dy, dz = x_j - x[i], y_j - y[i], z_j - z[i]
-            chord = dx * dx + dy * dy + dz * dz
-            u = chord * curvature
-            r2 = chord * (1 + u * (1 / 12.0 + u * (1 / 90.0 + u * (1 / 560.0 + u * (1 / 3150.0)))))
-            e1, m1 = split(delay + c)
-            e2, m2 = split(r2 + zone[i])
-            p1, p2 = m1 + 1.0, m2 + 1.0
-            inverse = 1.0 / (p1 * p2)
-            log_soon = e1 * LN2 + log_ratio((m1 - 1.0) * (p2 * inverse))
-            log_near = e2 * LN2 + log_ratio((m2 - 1.0) * (p1 * inverse))
+            near = _arc_squared(x_j - x[i], y_j - y[i], z_j - z[i], curvature) + zone[i]
+            log_soon, log_near, _ = _two_logs(delay + c, near)
             total += exp(size[i] - delay * inverse_tau - one_omega * log_soon - one_rho * log_near)
         out[k] = total
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from kaname.discovery.seismicity.etas.kernel import (
     plane_integrals,
     space_integrals,
     temporal_sums,
+    threads_for,
     time_integrals,
 )
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
@@ -106,14 +108,16 @@ class Likelihood:
 
     def rates(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return the rate at each target given what came before [1/day/km2]."""
-        arguments: Any = (*self._events(), *self._kernel(parameters), self.radius_km)
-        return np.asarray(parameters.mu * self.density + pair_rates(*arguments))
+        with self._threads():
+            triggered = pair_rates(self.day, self.place, *self._kernel(parameters))
+        return np.asarray(parameters.mu * self.density + triggered)
 
     def rates_in_time(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return the rate over the region at the time of each target [1/day]."""
         p = parameters
-        weight = p.k0 * np.exp(p.a * self.magnitude) * self.space_integrals(p)
-        triggered = temporal_sums(self.day, weight, self.target, p.c, p.omega, 1 / p.tau)
+        weight = np.exp(self._size(p)) * self.space_integrals(p)
+        with self._threads():
+            triggered = temporal_sums(self.day, weight, self.target, p.c, p.omega, 1 / p.tau)
         return p.mu + np.asarray(triggered)
 
     def expected_by_source(
@@ -122,8 +126,9 @@ class Likelihood:
         """Return how many targets each source triggers up to ``end`` [day], the period's own if missing."""
         p = parameters
         begin, until = self._delays(self.days if end is None else end)
-        times = time_integrals(begin, until, p.c, p.omega, 1 / p.tau)
-        return np.asarray(p.k0 * np.exp(p.a * self.magnitude) * times[:, 0] * self.space_integrals(p))
+        with self._threads():
+            times = time_integrals(begin, until, p.c, p.omega, 1 / p.tau)
+        return np.asarray(np.exp(self._size(p)) * times[:, 0] * self.space_integrals(p))
 
     def expected(self, parameters: EtasParameters) -> float:
         """Return how many targets are expected, given the sources."""
@@ -165,8 +170,9 @@ class Likelihood:
             by its logarithm, ``number[0]`` is also the number itself.
         """
         p = parameters
-        arguments: Any = (*self._events(), *self._kernel(p), self.radius_km)
-        sums = pair_sums(*arguments)
+        with self._threads():
+            sums = pair_sums(self.day, self.place, self.magnitude, *self._kernel(p))
+            times = time_integrals(*self._delays(self.days), p.c, p.omega, 1 / p.tau)
         slope = np.column_stack(
             [
                 sums[:, 0],
@@ -179,10 +185,8 @@ class Likelihood:
                 -sums[:, 7],
             ]
         )
-        times = time_integrals(*self._delays(self.days), p.c, p.omega, 1 / p.tau)
-        zone = p.d * np.exp(p.gamma * self.magnitude)
+        zone, size = self._zone(p), np.exp(self._size(p))
         spaces = self._spaces(p)
-        size = p.k0 * np.exp(p.a * self.magnitude)
         each = size * times[:, 0] * spaces[:, 0]
         in_time, in_space = size * spaces[:, 0], size * times[:, 0]
         number = np.array(
@@ -199,18 +203,26 @@ class Likelihood:
         )
         return sums[:, 0], slope, number
 
-    def _events(self) -> tuple[NDArray[Any], ...]:
-        return self.day, self.place, self.magnitude, self.target
+    def _size(self, p: EtasParameters) -> NDArray[np.float64]:
+        return np.asarray(np.log(p.k0) + p.a * self.magnitude)
 
-    def _kernel(self, p: EtasParameters) -> tuple[float, ...]:
-        return p.k0, p.a, p.c, p.omega, 1 / p.tau, p.d, p.gamma, p.rho
+    def _zone(self, p: EtasParameters) -> NDArray[np.float64]:
+        return np.asarray(p.d * np.exp(p.gamma * self.magnitude))
+
+    def _kernel(self, p: EtasParameters) -> Any:
+        size, zone = self._size(p), self._zone(p)
+        return size, zone, self.target, p.c, p.omega, 1 / p.tau, p.rho, self.radius_km
+
+    def _threads(self) -> AbstractContextManager[None]:
+        return threads_for(int(self.target.sum()))
 
     def _delays(self, end: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return np.maximum(-self.day, 0.0), end - self.day
 
     def _spaces(self, p: EtasParameters) -> NDArray[np.float64]:
-        zone = p.d * np.exp(p.gamma * self.magnitude)
+        zone = self._zone(p)
         if self.quadrature is None:
             return plane_integrals(zone, p.rho)
         q = self.quadrature
-        return np.asarray(space_integrals(q.first, q.squared, q.weight, zone, p.rho))
+        with self._threads():
+            return np.asarray(space_integrals(q.first, q.squared, q.weight, zone, p.rho))

@@ -171,8 +171,8 @@ def simulate(
                 f"branching ratio is {ratio:.2f}: lower the greatest magnitude "
                 f"({magnitudes.magnitude_max}) or simulate fewer"
             )
-    generation = np.repeat([g for _, g in made], [len(part.day) for part, _ in made])
-    return simulations_table(target, **vars(_joined([part for part, _ in made])), generation=generation)
+    of_generation = np.repeat([g for _, g in made], [len(part.day) for part, _ in made])
+    return simulations_table(target, **vars(_joined([part for part, _ in made])), generation=of_generation)
 
 
 @dataclass(frozen=True, eq=False)
