@@ -171,20 +171,17 @@ def test_an_elliptic_kernel_integrates_to_what_the_circular_one_does() -> None:
     """By Monte Carlo, about a source near a corner, and without truncation in the plane."""
     rng = np.random.default_rng(1)
     lon, lat = Uniform(REGION).draw(200_000, rng)
+    at = Places.of(lon[:4000], lat[:4000])
     source = (10.05, 45.05)
-    places = Places.of(np.append(source[0], lon), np.append(source[1], lat))
-    n = len(places.east)
-    day, zone, rho = np.append(0.0, np.full(n - 1, 1.0)), np.full(n, 4.0), 0.8
-    axes = Axes(np.full(n, np.cos(0.5)), np.full(n, np.sin(0.5)), np.full(n, 4.0))
-    size = np.full(n, -800.0)
-    size[0] = 0.0
-    # Only the first is a source: the others are points, far too small to add anything.
-    chosen = np.arange(1, n)[:4000]
-    rate = triggered(day, places, size, zone, axes, chosen, c=1.0, omega=0.0, inverse_tau=0.0, rho=rho)
+    zone, rho = np.array([4.0]), 0.8
+    axes = Axes(np.array([np.cos(0.5)]), np.array([np.sin(0.5)]), np.array([4.0]))
+    rate = triggered(
+        np.zeros(1), Places.of(*np.array(source)[:, np.newaxis]), np.zeros(1), zone, axes,
+        at_day=np.ones(4000), at=at, before=np.ones(4000, np.int64),
+        c=1.0, omega=0.0, inverse_tau=0.0, rho=rho,
+    )  # fmt: skip
     found = rate.mean() * 2.0 * REGION.area_km2
-    share = inside_share(
-        REGION, np.array(source[:1]), np.array(source[1:]), zone[:1], rho, axes[np.arange(1)]
-    )[0]
+    share = inside_share(REGION, np.array(source[:1]), np.array(source[1:]), zone, rho, axes)[0]
     whole = np.pi / rho * zone[0] ** -rho
     assert found == pytest.approx(share * whole, abs=4 * 2 * rate.std() / 4000**0.5 * REGION.area_km2)
 

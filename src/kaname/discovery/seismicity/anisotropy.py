@@ -115,16 +115,23 @@ def triggered(
     log_size: Floats,
     zone: Floats,
     axes: Axes,
-    target: NDArray[np.int64],
     *,
+    at_day: Floats,
+    at: Places,
+    before: NDArray[np.int64],
     c: float,
     omega: float,
     inverse_tau: float,
     rho: float,
 ) -> Floats:
-    """Return the rate [1/day/km2] at each target of the ETAS kernel with distances measured in ellipses."""
-    arguments = (places.east, places.north, places.narrow, log_size, zone, axes.east, axes.north, axes.ratio)
-    return np.asarray(_triggered(day, *arguments, target, c, omega, inverse_tau, rho))
+    """Return the rate [1/day/km2] of the ETAS kernel with distances measured in ellipses.
+
+    It is that at the times and places ``at``, of the first so many events as ``before`` says for each.
+    """
+    sources = (day, places.east, places.north, places.narrow, log_size, zone)
+    ellipses = (axes.east, axes.north, axes.ratio)
+    points = (at_day, at.east, at.north, at.narrow, before)
+    return np.asarray(_triggered(*sources, *ellipses, *points, c, omega, inverse_tau, rho))
 
 
 @njit(parallel=True, cache=True, fastmath=_FAST, error_model="numpy")
@@ -154,21 +161,21 @@ def _axes(east, north, narrow, reach, prior, limit, known):  # type: ignore[no-u
 
 @njit(parallel=True, cache=True, fastmath=_FAST, error_model="numpy")
 def _triggered(  # type: ignore[no-untyped-def]
-    day, east, north, narrow, log_size, zone, axis_east, axis_north, ratio, target, c, omega, inverse_tau, rho
-):
-    out = np.zeros(len(target))
-    for k in prange(len(target)):
-        j = target[k]
+    day, east, north, narrow, log_size, zone, axis_east, axis_north, ratio,
+    at_day, at_east, at_north, at_narrow, before, c, omega, inverse_tau, rho,
+):  # fmt: skip
+    out = np.zeros(len(before))
+    for k in prange(len(before)):
         total = 0.0
-        for i in range(j):
-            delay = day[j] - day[i]
-            dx, dy = (east[j] - east[i]) * narrow[i], north[j] - north[i]
+        for i in range(before[k]):
+            delay = at_day[k] - day[i]
+            dx, dy = (at_east[k] - east[i]) * narrow[i], at_north[k] - north[i]
             along = dx * axis_east[i] + dy * axis_north[i]
             across = dy * axis_east[i] - dx * axis_north[i]
             near = along * along / ratio[i] + across * across * ratio[i] + zone[i]
-            # The map stretches east by the cosine at the source; what is asked is per km2 at the target.
+            # The map stretches east by the cosine at the source; what is asked is per km2 at the point.
             total += narrow[i] * exp(
                 log_size[i] - delay * inverse_tau - (1 + omega) * log(delay + c) - (1 + rho) * log(near)
             )
-        out[k] = total / narrow[j]
+        out[k] = total / at_narrow[k]
     return out

@@ -13,6 +13,7 @@ from kaname.core.errors import InputError
 from kaname.discovery.seismicity.anisotropy import Axes, Places, inside_share, triggered
 from kaname.discovery.seismicity.background import KernelDensity, Uniform
 from kaname.discovery.seismicity.contract import (
+    DAY,
     Score,
     Target,
     rates_table,
@@ -64,8 +65,24 @@ class HybridSettings:
 
 
 @dataclass(frozen=True, eq=False)
+class _Points:
+    """Times [day] and places where a rate is asked for, and how many of the sources come before each."""
+
+    day: Floats
+    longitude: Floats
+    latitude: Floats
+    before: NDArray[np.int64]
+
+    @classmethod
+    def of_targets(cls, sources: pd.DataFrame) -> _Points:
+        before = np.flatnonzero(sources["target"])
+        day, lon, lat = sources.iloc[before][_COLUMNS[:3]].to_numpy(float).T
+        return cls(day, lon, lat, before)
+
+
+@dataclass(frozen=True, eq=False)
 class _Parts:
-    """Rates of the parts at the targets: background ``(n, parts)``, and of each kernel ``(n, reaches)``."""
+    """Rates of the parts at some points: background ``(n, parts)``, and of each kernel ``(n, reaches)``."""
 
     background: Floats
     kernels: tuple[Floats, Floats]
@@ -136,7 +153,8 @@ class Hybrid:
         """See `SeismicityModel`; raises as `Etas.fit`."""
         first, last = self.parts(target)
         self._begin(self.early or deepcopy(self.etas or Etas()).fit(catalogue, first))
-        self.shares_ = self._learn(self._parts(catalogue, last), self.kernels_[0].mu)
+        at = _Points.of_targets(last.sources(catalogue))
+        self.shares_ = self._learn(self._parts(catalogue, last, at), self.kernels_[0].mu)
         self._begin(self.whole or deepcopy(self.etas or Etas()).fit(catalogue, target))
         return self
 
@@ -153,7 +171,7 @@ class Hybrid:
     def score(self, catalogue: pd.DataFrame, target: Target) -> Score:
         """See `SeismicityModel`."""
         likelihood = self.etas_.likelihood(catalogue, target)
-        rate = self._parts(catalogue, target).rate(self.kernels_[0].mu, self.shares_)
+        rate = self._rate_at_targets(catalogue, target)
         first, second = self.kernels_
         in_time = likelihood.rates_in_time(first) + likelihood.rates_in_time(second) - second.mu
         expected = likelihood.expected(first) + likelihood.expected(second) - second.mu * likelihood.days
@@ -162,13 +180,46 @@ class Hybrid:
     def log_rates(self, catalogue: pd.DataFrame, target: Target) -> pd.DataFrame:
         """See `SeismicityModel`."""
         likelihood = self.etas_.likelihood(catalogue, target)
-        rate = self._parts(catalogue, target).rate(self.kernels_[0].mu, self.shares_)
+        rate = self._rate_at_targets(catalogue, target)
         first, second = self.kernels_
         in_time = likelihood.rates_in_time(first) + likelihood.rates_in_time(second) - second.mu
         a, b = (transformed_times(likelihood, p) for p in self.kernels_)
         cumulative = a.value + b.value - second.mu * likelihood.day[likelihood.target]
         total = a.total + b.total - second.mu * likelihood.days
         return rates_table(target.sources(catalogue), rate, in_time, cumulative, total)
+
+    def rate(self, catalogue: pd.DataFrame, target: Target, points: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the rate anywhere in region and period, given what came before each moment [1/day/km2].
+
+        Parameters
+        ----------
+        catalogue, target
+            As for `score`; the events of the catalogue alone trigger.
+        points
+            ``time``, ``longitude`` and ``latitude`` of each point.
+
+        Raises
+        ------
+        InputError
+            When a point is not in the region and the period.
+        """
+        time = points["time"].to_numpy("datetime64[ns]")
+        lon, lat = points["longitude"].to_numpy(float), points["latitude"].to_numpy(float)
+        inside = target.region.contains(lon, lat) & (time >= target.start) & (time < target.end)
+        if not inside.all():
+            raise InputError(
+                f"{(~inside).sum()} of {len(points)} points are outside the region or the period "
+                f"{target.start} to {target.end}, the first is number {int(np.argmin(inside))}"
+            )
+        sources = target.sources(catalogue)
+        day = (time - target.start) / DAY
+        before = np.searchsorted(sources["day"].to_numpy(float), day)
+        parts = self._parts(catalogue, target, _Points(day, lon, lat, before))
+        return parts.rate(self.kernels_[0].mu, self.shares_)
+
+    def _rate_at_targets(self, catalogue: pd.DataFrame, target: Target) -> Floats:
+        parts = self._parts(catalogue, target, _Points.of_targets(target.sources(catalogue)))
+        return parts.rate(self.kernels_[0].mu, self.shares_)
 
     def simulate(self, history: pd.DataFrame, target: Target, *, n: int, seed: int) -> pd.DataFrame:
         """See `SeismicityModel`.
@@ -298,11 +349,11 @@ class Hybrid:
             shares = [share / share.sum() for share in shares]
         return shares
 
-    def _parts(self, catalogue: pd.DataFrame, target: Target) -> _Parts:
+    def _parts(self, catalogue: pd.DataFrame, target: Target, points: _Points) -> _Parts:
         sources = target.sources(catalogue)
         likelihood = self.etas_.likelihood(catalogue, target)
         lon, lat = sources["longitude"].to_numpy(float), sources["latitude"].to_numpy(float)
-        places = Places.of(lon, lat)
+        places, at = Places.of(lon, lat), Places.of(points.longitude, points.latitude)
         inside = target.region.contains(lon, lat)
         settings = self.settings
         axes = {
@@ -328,12 +379,13 @@ class Hybrid:
                     )
                 columns.append(
                     triggered(
-                        likelihood.day, places, size, zone, own, likelihood.target,
+                        likelihood.day, places, size, zone, own,
+                        at_day=points.day, at=at, before=points.before,
                         c=p.c, omega=p.omega, inverse_tau=1 / p.tau, rho=p.rho,
                     )
                 )  # fmt: skip
             kernels.append(np.column_stack(columns))
-        background = self._background(sources[sources["target"]], likelihood, target)
+        background = self._background(sources[sources["target"]], likelihood, target, points)
         return _Parts(background, (kernels[0], kernels[1]))
 
     def _known(self) -> pd.DataFrame:
@@ -342,29 +394,23 @@ class Hybrid:
             raise InputError("a hybrid goes on learning a kernel background, found a uniform one")
         return density.events()
 
-    def _background(self, chosen: pd.DataFrame, likelihood: Likelihood, target: Target) -> Floats:
-        """Return the densities at the targets, each of what was background before the last update."""
+    def _background(
+        self, chosen: pd.DataFrame, likelihood: Likelihood, target: Target, points: _Points
+    ) -> Floats:
+        """Return the densities at the points, each of what was background before the last update."""
         p = self.etas_.parameters_
         known = self._known()
-        day = chosen["day"].to_numpy(float)
-        new = pd.DataFrame(
-            {
-                "longitude": chosen["longitude"].to_numpy(float),
-                "latitude": chosen["latitude"].to_numpy(float),
-                "weight": p.mu * likelihood.density / likelihood.rates(p),
-            }
-        )
-        out = np.empty((len(day), len(self.settings.densities) + 1))
+        new = chosen[["longitude", "latitude"]].assign(weight=p.mu * likelihood.density / likelihood.rates(p))
+        out = np.empty((len(points.day), len(self.settings.densities) + 1))
         out[:, -1] = 1 / target.region.area_km2
-        for begin, now in epochs(day, self.settings.update_days):
-            past = pd.concat([known, new[day < begin]])
-            at = new.iloc[now]
+        for begin, now in epochs(points.day, self.settings.update_days):
+            past = pd.concat([known, new[chosen["day"] < begin]])
             for k, (neighbours, bandwidth) in enumerate(self.settings.densities):
                 made = KernelDensity(
                     target.region, past["longitude"], past["latitude"], past["weight"],
                     neighbours=neighbours, bandwidth_min_km=bandwidth, uniform=_NEVER,
                 )  # fmt: skip
-                out[now, k] = made.density(at["longitude"], at["latitude"])
+                out[now, k] = made.density(points.longitude[now], points.latitude[now])
         return out
 
 
