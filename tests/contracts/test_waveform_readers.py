@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import h5py
+import national_strong_motion_files
 import numpy as np
 import pytest
 import strong_motion_files
@@ -206,6 +207,42 @@ WRITERS |= {
         "volume 1": (
             _STRONG.stream("HNE", start=_MINUTE, network="LA", station="0017", unit=0.1 * 980.665),
             _STRONG.usc,
+        )
+    },
+}
+_NATIONAL = national_strong_motion_files
+_NEZ = ("HNN", "HNE", "HNZ")
+WRITERS |= {
+    "cwb": {
+        "text": (_STRONG.stream("HNZ", "HNN", "HNE", start=START, network="", station="ECU"), _NATIONAL.cwb)
+    },
+    "nsmn": {"text": (_STRONG.stream(*_NEZ, start=START, network="TK", station="4304"), _NATIONAL.nsmn)},
+    "unam": {"2.0": (_STRONG.stream(*_NEZ, start=START, network="", station="CANA"), _NATIONAL.unam)},
+    "bhrc": {
+        "volume 1": (
+            _STRONG.stream(
+                "HN1",
+                "HNZ",
+                "HN2",
+                start=UTCDateTime(START.timestamp // 1),
+                network="I1",
+                station="5522",
+                unit=0.1 * 980.665,
+            ),
+            _NATIONAL.bhrc,
+        )
+    },
+    "csmip-v1": {
+        kind: (
+            _STRONG.stream("HNE", "HNZ", "HNN", start=START, network="CE", station="14403", unit=unit),
+            lambda s, p, k=kind: _NATIONAL.csmip_v1(s, p, kind=k),
+        )
+        for kind, unit in (("film", 0.1 * 980.665), ("even", 980.665), ("rate", 980.665))
+    },
+    "renadic": {
+        "volume 1": (
+            _STRONG.stream(*_NEZ, start=START, network="", station="1215", unit=0.1 * 980.665),
+            _NATIONAL.renadic,
         )
     },
 }

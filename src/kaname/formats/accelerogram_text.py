@@ -20,6 +20,10 @@ _ZONE_HOURS = {
     "UTC": 0, "GMT": 0, "UT": 0, "Z": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6,
     "PST": -8, "PDT": -7, "AKST": -9, "AKDT": -8, "HST": -10, "JST": 9,
 }  # fmt: skip
+_DIRECTIONS = {
+    "N": 0.0, "NORTH": 0.0, "NS": 0.0, "N-S": 0.0, "E": 90.0, "EAST": 90.0, "EW": 90.0, "E-W": 90.0,
+    "S": 180.0, "W": 270.0,
+}  # fmt: skip
 
 
 def components(
@@ -84,11 +88,11 @@ def columns(
 def direction(text: str) -> tuple[float, bool]:
     """Return azimuth [degree] (NaN: unknown) and whether a component is vertical, from words of the formats.
 
-    Known are ``90 DEG``, ``N28W``, ``UP``, ``DOWN``, ``VERT``, ``H1`` and the like; ``DOWN`` has no azimuth
-    either: its sense is in the header's component.
+    Known are ``90 DEG``, ``N28W``, ``NS``, ``UP``, ``DOWN``, ``VERT``, ``H1`` and the like; ``DOWN`` has no
+    azimuth either: its sense is in the header's component.
     """
     word = text.strip().upper()
-    if re.match(r"(UP|DOWN|DN|VERT|UD|U-D|Z)\b", word):
+    if re.match(r"(UP|DOWN|DN|VERT|V|UD|U-D|Z)\b", word):
         return _NAN, True
     bearing = re.match(r"([NS])\s*(\d+(?:\.\d+)?)\s*([EW])\b", word)
     if bearing:
@@ -100,8 +104,7 @@ def direction(text: str) -> tuple[float, bool]:
     degrees = re.match(r"(\d+(?:\.\d+)?)(?:\s*DEG|\s*$)", word)
     if degrees and 0 <= float(degrees[1]) <= 360:
         return float(degrees[1]) % 360.0, False
-    letter = {"N": 0.0, "NORTH": 0.0, "E": 90.0, "EAST": 90.0, "S": 180.0, "W": 270.0}.get(word, _NAN)
-    return letter, False
+    return _DIRECTIONS.get(word, _NAN), False
 
 
 def fixed_width(
@@ -141,6 +144,14 @@ def fixed_width(
         values = np.array([number(f) for f in fields.tolist()], np.float64)
     values = np.where(np.abs(values) < 1e30, values, np.nan)
     return values, int(np.isnan(values).sum())
+
+
+def n_in_order(times: NDArray[np.float64]) -> int:
+    """Return how many samples from the first on have finite times, each after the one before."""
+    if not len(times) or not math.isfinite(times[0]):
+        return 0
+    bad = np.flatnonzero(~(np.diff(times) > 0))
+    return int(bad[0]) + 1 if len(bad) else len(times)
 
 
 def number(text: bytes | str) -> float:

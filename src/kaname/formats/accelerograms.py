@@ -363,7 +363,7 @@ def channel_code(header: RecordHeader) -> str:
     """Return a SEED channel code of an accelerometer: ``Z``, ``N``, ``E``, or ``1`` and ``2`` when turned.
 
     Of two horizontals at a right angle the one nearer to north or south is ``1``; of a horizontal that is
-    only numbered (``H1``) the number is taken.
+    only numbered (``H1``) the number is taken; longitudinal (``L``) is ``1``, transverse (``T``) ``2``.
     """
     band = band_code(header.sampling_rate) + "N"
     if header.vertical:
@@ -371,7 +371,8 @@ def channel_code(header: RecordHeader) -> str:
     azimuth = header.azimuth_deg
     if math.isnan(azimuth):
         number = re.search(r"[12]\s*$", header.component)
-        return band + (number[0].strip() if number else "0")
+        named = {"L": "1", "T": "2"}.get(header.component.strip().upper(), "0")
+        return band + (number[0].strip() if number else named)
     if azimuth % 360 in (0, 90):
         return band + ("N" if azimuth % 360 == 0 else "E")
     return band + ("1" if (azimuth + 45) % 180 < 90 else "2")

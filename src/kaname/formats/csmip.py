@@ -32,11 +32,12 @@ from kaname.formats.contract import register
 
 _TITLE = re.compile(rb"^\s*corrected accelerogram\b", re.IGNORECASE)
 _SECOND = re.compile(rb"^\s*uncorrected accelerogram data\b", re.IGNORECASE)
-_SECTION = re.compile(
+SECTION = re.compile(
     r"^\s*(\d{1,8})\s+points of (accel|veloc|displ)\w*\s+data equally spaced at\s+([\d.]+)\s+sec\.?,?\s*"
     r"(?:\(units:|in)\s*([^)\s(]+?)\.?\)?\s*(?:\((\d*)f(\d+)[\d.]*\))?\s*$",
     re.IGNORECASE,
 )
+"""Line before the samples: their number, quantity, interval, unit and, where it is stated, format."""
 _TEXT_LINES, _INTEGER_LINES, _REAL_LINES = 25, 7, 13
 _CM_S2 = {"cm/sec/sec": 1.0, "cm/sec2": 1.0, "cm/s/s": 1.0, "cm/s2": 1.0, "gal": 1.0, "g": GRAVITY_CM_S2}
 _NETWORKS = {"CDMG": "CE", "CGS": "CE", "CSMIP": "CE", "USGS": "NP"}
@@ -76,7 +77,7 @@ def _component(lines: list[bytes], path: Path, out: AccelerogramRead, unended: b
     header = _header(text, reals)
     sections = []
     for k, line in enumerate(lines):
-        found = _SECTION.match(line.decode("latin-1")) if k >= _TEXT_LINES else None
+        found = SECTION.match(line.decode("latin-1")) if k >= _TEXT_LINES else None
         if found:
             sections.append((k, found))
     acceleration = next(((k, s) for k, s in sections if s[2].lower() == "accel"), None)
@@ -97,42 +98,49 @@ def _component(lines: list[bytes], path: Path, out: AccelerogramRead, unended: b
     out.add(path, header, values if factor == 1.0 else values * factor)
 
 
-def _header(text: list[str], reals: np.ndarray) -> RecordHeader:
-    below = "\n".join(text[10:])  # these lines are not always the same ones
-    agency = re.search(r"\b(CDMG|CGS|CSMIP|USGS)\b", text[1] + " " + text[6])
+def text_header(text: list[str], reals: np.ndarray) -> RecordHeader:
+    """Return what the lines of text say from the title of the uncorrected data on, in volume 1 and 2 alike.
+
+    Parameters
+    ----------
+    text
+        At least nine lines.
+    reals
+        The first reals of the header, the instrument's period [s] and damping.
+    """
+    agency = re.search(r"\b(CDMG|CGS|CSMIP|USGS)\b", text[0] + " " + text[5])
     station = re.search(
-        r"STATION NO\.\s*(\S+)\s+([\d.]+[NS])\s*,\s*([\d.]+[EW])\s*(.*?)\s*S/N", text[5], re.IGNORECASE
+        r"STATION (?:NO|ID)\.\s*(\S+)\s+([\d.]+[NS])\s*,\s*([\d.]+[EW])\s*(.*?)\s*S/N",
+        text[4],
+        re.IGNORECASE,
     )
-    component = re.search(r"CHAN\s*\d+\s*:\s*(.*?)\s*$", text[7], re.IGNORECASE)
+    # Records of other networks have their codes where the film's number stands, as 15481673.CI.WLT.--.HN.
+    codes = re.match(r"\s*\d+\.([A-Z]\w)\.(\w+)\.([\w-]{2})\.\w\w\s", text[3])
+    component = re.search(r"CHAN\s*\d+\s*:\s*(.*?)\s*$", text[6], re.IGNORECASE)
     word = component[1] if component else ""
     azimuth, vertical = direction(word)
-    clock = re.search(r"(?:trigger|start) time:\s*" + _CLOCK, text[4], re.IGNORECASE)
-    origin = re.search(r"\(\s*origin[^:]*:\s*" + _CLOCK, text[3], re.IGNORECASE)
+    clock = re.search(r"(?:trigger|start) time:\s*" + _CLOCK, text[3], re.IGNORECASE)
+    origin = re.search(r"\(\s*origin[^:]*:\s*" + _CLOCK, text[2], re.IGNORECASE)
     place = re.search(
         r"HYPOCENTER[^:]*:\s*([\d.]+[NS])\s*,\s*([\d.]+[EW]),?\s*(?:H\s*=\s*([\d.]+))?",
-        text[9],
+        text[8],
         re.IGNORECASE,
     )
-    size = re.search(r"\b(MW|ML|MS|MB)\s*[=:]\s*(\d+(?:\.\d+)?)", text[9], re.IGNORECASE)
-    peak = re.search(r"PEAK ACCELERATION\s*=\s*(-?[\d.]+)", below, re.IGNORECASE)
-    band = re.search(
-        r"FILTERED WITH (?:RAMPS|3 dB pts)\s*AT\s*([\d.]+)(?:\s*-\s*([\d.]+))?\s*AND\s*([\d.]+)",
-        below,
-        re.IGNORECASE,
-    )
+    size = re.search(r"\b(MW|ML|MS|MB)\s*[=:]\s*(\d+(?:\.\d+)?)", text[8], re.IGNORECASE)
+    network = _NETWORKS.get(agency[1].upper(), "") if agency else ""
     return RecordHeader(
         format="csmip",
-        stage="corrected",
-        network=_NETWORKS.get(agency[1].upper(), "") if agency else "",
-        station=station[1] if station else "",
-        station_name=re.sub(r"\s{2,}.*", "", text[6].strip()),
+        network=codes[1] if codes else network,
+        station=codes[2] if codes else station[1] if station else "",
+        location=codes[3].replace("-", "") if codes else "",
+        station_name=re.sub(r"\s{2,}.*", "", text[5].strip()),
         component=word,
         azimuth_deg=azimuth,
         vertical=vertical,
         start=_time(clock),
         latitude=degrees(station[2].upper()) if station else np.nan,
         longitude=degrees(station[3].upper()) if station else np.nan,
-        event_name="" if text[2].startswith("Rcrd") else re.sub(r"\s+", " ", text[2]).strip(),
+        event_name="" if re.match("re?co?rd ", text[1], re.I) else re.sub(r"\s+", " ", text[1]).strip(),
         origin_time=_time(origin),
         event_latitude=degrees(place[1].upper()) if place else np.nan,
         event_longitude=degrees(place[2].upper()) if place else np.nan,
@@ -142,11 +150,25 @@ def _header(text: list[str], reals: np.ndarray) -> RecordHeader:
         instrument=station[4] if station else "",
         natural_frequency_hz=1.0 / reals[0] if len(reals) and reals[0] > 0 else np.nan,
         damping=float(reals[1]) if len(reals) > 1 and reals[1] > 0 else np.nan,
+        comments=" ".join(text[k].strip() for k in (7, 8)),
+    )
+
+
+def _header(text: list[str], reals: np.ndarray) -> RecordHeader:
+    below = "\n".join(text[10:])  # these lines are not always the same ones
+    peak = re.search(r"PEAK ACCELERATION\s*=\s*(-?[\d.]+)", below, re.IGNORECASE)
+    band = re.search(
+        r"FILTERED WITH (?:RAMPS|3 dB pts)\s*AT\s*([\d.]+)(?:\s*-\s*([\d.]+))?\s*AND\s*([\d.]+)",
+        below,
+        re.IGNORECASE,
+    )
+    return replace(
+        text_header(text[1:], reals),
+        stage="corrected",
         # Of a ramp the end in the pass band is the corner.
         corner_low_hz=number(band[2] or band[1]) if band else np.nan,
         corner_high_hz=number(band[3]) if band else np.nan,
         peak=peak[1] if peak and math.isfinite(number(peak[1])) else "",
-        comments=" ".join(text[k].strip() for k in (8, 9)),
     )
 
 

@@ -17,7 +17,15 @@ import numpy as np
 
 from kaname.core.errors import FormatError
 from kaname.core.shaking import GRAVITY_CM_S2
-from kaname.formats.accelerogram_text import columns, degrees, direction, fixed_width, moment, whole
+from kaname.formats.accelerogram_text import (
+    columns,
+    degrees,
+    direction,
+    fixed_width,
+    moment,
+    n_in_order,
+    whole,
+)
 from kaname.formats.accelerograms import AccelerogramRead, AccelerogramReader, RecordHeader
 from kaname.formats.contract import register
 
@@ -57,18 +65,13 @@ class UscReader(AccelerogramReader):
         times, values = numbers[0 : 2 * n : 2], numbers[1 : 2 * n : 2]
         out = AccelerogramRead()
         unit = reals[4] if reals[4] > 0 else 0.1  # g: the samples are in tenths of it
-        ordered = (
-            bool(n)
-            and bool((np.diff(times[np.isfinite(times)]) > 0).all())
-            and bool(np.isfinite(times).all())
-        )
-        if n and not ordered:
-            bad = int(np.argmax(~(np.diff(times) > 0))) + 1 if n > 1 else 0
+        n_good = n_in_order(times)
+        if n_good < n:
             out.fail(
                 path,
-                f"the times of the samples are not in order from number {bad + 1} on: left out from there",
+                f"the times of the samples are not in order from number {n_good + 1} on: left out from there",
             )
-            times, values, n = times[:bad], values[:bad], bad
+            times, values = times[:n_good], values[:n_good]
         header = _header(text, integers, reals, count)
         out.add(path, header, values * (unit * GRAVITY_CM_S2), times_s=times)
         return out
