@@ -73,7 +73,8 @@ def make(
     from kaname.core.time import as_time
     from kaname.discovery.seismicity import forecasting
     from kaname.discovery.seismicity.contract import DAY, Target
-    from kaname.discovery.seismicity.etas.simulation import GutenbergRichter, branching_ratio
+    from kaname.discovery.seismicity.etas.simulation import branching_ratio
+    from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter
     from kaname.formats.catalogs import read_events
 
     if not 0 < days <= 3660:

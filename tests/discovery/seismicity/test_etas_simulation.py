@@ -16,7 +16,8 @@ from kaname.discovery.seismicity.background import KernelDensity, Uniform
 from kaname.discovery.seismicity.contract import Target, get_model
 from kaname.discovery.seismicity.etas.model import Etas
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
-from kaname.discovery.seismicity.etas.simulation import Delays, GutenbergRichter, branching_ratio
+from kaname.discovery.seismicity.etas.simulation import Delays, branching_ratio
+from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter
 from kaname.discovery.seismicity.region import Region
 
 REGION = Region.from_bounds(140, 141, 36, 37)

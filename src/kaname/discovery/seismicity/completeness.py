@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from kaname.core.errors import InputError
+from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.discovery.seismicity.gutenberg_richter import b_value
 
 DAY = np.timedelta64(1, "D")
@@ -103,16 +104,147 @@ def estimate(magnitude: ArrayLike, *, magnitude_bin: float = 0.1) -> list[Comple
     ]
 
 
-def after_mainshock(magnitude: ArrayLike, days: ArrayLike) -> NDArray[np.float64]:
-    """Return the completeness ``days`` after an earthquake of ``magnitude`` in southern California.
+@dataclass(frozen=True)
+class CompletenessLaw:
+    """Completeness M - ``offset`` - ``slope`` log10(days) after an earthquake of magnitude M.
 
-    M - 4.5 - 0.75 log10(days): Helmstetter, Kagan & Jackson (2006), doi:10.1785/0120050067, eq. 15. A network
-    of another density has another constant.
+    The constants are those of southern California: Helmstetter, Kagan & Jackson (2006),
+    doi:10.1785/0120050067, eq. 15. A sparser network has a smaller ``offset``.
     """
+
+    offset: float = 4.5
+    slope: float = 0.75
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.offset) and self.slope > 0):
+            raise InputError(f"the slope must be positive, found {self.slope}, offset {self.offset}")
+
+    def days(self, magnitude: ArrayLike, least: ArrayLike) -> NDArray[np.float64]:
+        """Return after how many days earthquakes of ``least`` are seen again."""
+        drop = np.asarray(magnitude, float) - self.offset - np.asarray(least, float)
+        return np.asarray(10 ** (drop / self.slope))
+
+
+def after_mainshock(magnitude: ArrayLike, days: ArrayLike) -> NDArray[np.float64]:
+    """Return the completeness ``days`` after an earthquake in southern California (`CompletenessLaw`)."""
     m, t = np.broadcast_arrays(np.asarray(magnitude, float), np.asarray(days, float))
     if (t <= 0).any():
         raise InputError("days after the mainshock must be positive")
-    return np.asarray(m - 4.5 - 0.75 * np.log10(t))
+    law = CompletenessLaw()
+    return np.asarray(m - law.offset - law.slope * np.log10(t))
+
+
+@dataclass(frozen=True, eq=False)
+class CompletenessSteps:
+    """Completeness that changes from time to time.
+
+    Parameters
+    ----------
+    time
+        When it changes, UTC, in order ``(n,)``.
+    magnitude
+        Completeness from each time to the next ``(n,)``. An earthquake at the very time of a step belongs to
+        what was before: it raises the completeness, and does not hide itself.
+
+    Raises
+    ------
+    InputError
+        When times are not in order, or there are not as many finite magnitudes.
+    """
+
+    time: NDArray[np.datetime64]
+    magnitude: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        time = np.asarray(self.time, "M8[ns]").ravel()
+        magnitude = np.asarray(self.magnitude, float).ravel()
+        if time.shape != magnitude.shape or not np.isfinite(magnitude).all() or np.isnat(time).any():
+            raise InputError(f"found {len(time)} times and {np.isfinite(magnitude).sum()} finite magnitudes")
+        if (np.diff(time) <= np.timedelta64(0)).any():
+            raise InputError("the times of a completeness that changes must be in order, each once")
+        object.__setattr__(self, "time", time)
+        object.__setattr__(self, "magnitude", magnitude)
+
+    @classmethod
+    def read(cls, path: str | Path) -> CompletenessSteps:
+        """Read a CSV file with columns ``time`` (UTC) and ``magnitude`` (from then on).
+
+        Raises
+        ------
+        NotFoundError, FormatError
+            When there is no such file, or it has no such columns.
+        """
+        if not Path(path).is_file():
+            raise NotFoundError(f"no such file: {path}; expected CSV with columns time and magnitude")
+        try:
+            table = pd.read_csv(path)
+            time = pd.to_datetime(table["time"], utc=True, format="ISO8601").dt.tz_localize(None)
+            return cls(time.to_numpy("M8[ns]"), table["magnitude"].to_numpy(float))
+        except (ValueError, KeyError, InputError) as error:
+            raise FormatError(f"{path} is no table of completeness (time, magnitude): {error}") from error
+
+    def at(self, time: ArrayLike, magnitude_min: float) -> NDArray[np.float64]:
+        """Return the completeness at times ``(m,)``, nowhere less than ``magnitude_min``."""
+        known = np.searchsorted(self.time, np.asarray(time, "M8[ns]"), side="left") - 1
+        return np.asarray(np.maximum(np.append(self.magnitude, -np.inf)[known], magnitude_min))
+
+
+def after_large(
+    events: pd.DataFrame,
+    *,
+    magnitude_min: float,
+    large: float = 5.5,
+    law: CompletenessLaw | None = None,
+    step: float = 0.1,
+) -> CompletenessSteps:
+    """Return how completeness rises with each large earthquake and falls again, in steps never below the law.
+
+    A large earthquake that itself was too small to be seen for sure, in the wake of another, raises nothing.
+
+    Parameters
+    ----------
+    events
+        EVENTS table.
+    magnitude_min
+        Completeness in quiet times.
+    large
+        Earthquakes of this magnitude or more hide others.
+    law
+        How long; missing: southern California's.
+    step
+        Of magnitude; the width of the bins, where magnitudes are rounded.
+    """
+    law = law or CompletenessLaw()
+    if not step > 0:
+        raise InputError(f"the step of magnitude must be positive, found {step}")
+    chosen = events[events["magnitude"] >= max(large, magnitude_min)].sort_values("time", kind="stable")
+    edges, values = np.empty(0, "M8[ns]"), np.empty(0)
+    for moment, size in zip(chosen["time"].to_numpy("M8[ns]"), chosen["magnitude"].to_numpy(float)):
+        if size < CompletenessSteps(edges, values).at(moment, magnitude_min) - 1e-9:
+            continue
+        # From each level down to the next; the last is quiet again.
+        level = magnitude_min + step * np.arange(np.ceil((size - magnitude_min) / step - 1e-9), -1, -1)
+        since = np.concatenate([[0.0], law.days(size, level[1:])])
+        own = CompletenessSteps(*_last(moment + (since * 86400e9).astype("m8[ns]"), level))
+        merged = np.union1d(edges[edges > moment], own.time)
+        before = edges[edges <= moment]
+        raised = np.maximum(
+            own.magnitude[np.searchsorted(own.time, merged, side="right") - 1],
+            np.append(values, -np.inf)[np.searchsorted(edges, merged, side="right") - 1],
+        )
+        edges, values = np.append(before, merged), np.append(values[: len(before)], raised)
+        edges, values = _last(edges, values)
+    return CompletenessSteps(edges, values.round(6))
+
+
+def _last(
+    time: NDArray[np.datetime64], value: NDArray[np.float64]
+) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+    """Return the last of the values at each time, where it is another than before."""
+    keep = np.append(np.diff(time) > np.timedelta64(0), True) if len(time) else np.empty(0, bool)
+    time, value = time[keep], value[keep]
+    changed = np.append(True, np.diff(value) != 0)[: len(value)]
+    return time[changed], value[changed]
 
 
 def through_time(

@@ -14,6 +14,7 @@ from kaname.core.errors import InputError
 from kaname.core.forecasts import SIMULATIONS
 from kaname.core.registry import Registry
 from kaname.core.tables import empty, validate
+from kaname.discovery.seismicity.completeness import CompletenessSteps
 from kaname.discovery.seismicity.region import Region
 
 DAY = np.timedelta64(1, "D")
@@ -36,6 +37,8 @@ class Target:
         Completeness: smaller earthquakes are left out, as targets and as sources.
     history
         Since when earthquakes are sources; missing: since the beginning of the catalogue.
+    completeness
+        Of times when it is worse than ``magnitude_min``: what is smaller then is left out, too.
 
     Raises
     ------
@@ -48,6 +51,7 @@ class Target:
     end: np.datetime64
     magnitude_min: float
     history: np.datetime64 | None = None
+    completeness: CompletenessSteps | None = None
 
     def __post_init__(self) -> None:
         for name in ("start", "end", "history"):
@@ -66,8 +70,8 @@ class Target:
     def sources(self, catalogue: pd.DataFrame) -> pd.DataFrame:
         """Return the events that may trigger or be targets, in order of time, with ``day`` since ``start``.
 
-        ``target`` says which are targets. Events after the end, below the magnitude or without a place are
-        left out.
+        ``target`` says which are targets, ``completeness`` from which magnitude on events of that time are
+        there. Events after the end, below the completeness or without a place are left out.
 
         Raises
         ------
@@ -76,7 +80,11 @@ class Target:
         """
         table = catalogue.sort_values("time", kind="stable")
         time = table["time"].to_numpy("datetime64[ns]")
-        keep = (table["magnitude"].to_numpy(float) >= self.magnitude_min - 1e-9) & (time < self.end)
+        least: NDArray[np.float64] | float = self.magnitude_min
+        if self.completeness is not None:
+            least = self.completeness.at(time, self.magnitude_min)
+        table = table.assign(completeness=least)
+        keep = (table["magnitude"].to_numpy(float) >= least - 1e-9) & (time < self.end)
         if self.history is not None:
             keep &= time >= self.history
         table = table[keep].reset_index(drop=True)

@@ -21,8 +21,8 @@ from kaname.discovery.seismicity.contract import DAY, Target
 from kaname.discovery.seismicity.etas.likelihood import Likelihood
 from kaname.discovery.seismicity.etas.model import Etas
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
-from kaname.discovery.seismicity.etas.simulation import GutenbergRichter, branching_ratio
-from kaname.discovery.seismicity.gutenberg_richter import b_value, magnitude_bins
+from kaname.discovery.seismicity.etas.simulation import branching_ratio
+from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter, b_value, magnitude_bins
 from kaname.discovery.seismicity.region import Region
 
 FEW = 50

@@ -1,4 +1,4 @@
-"""The slope of the magnitudes: b, its error, and b of the positive differences."""
+"""The law of the magnitudes: its slope b with error, b of the positive differences, and draws from it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,50 @@ class BValue:
     b: float
     error: float
     n: int
+
+
+@dataclass(frozen=True)
+class GutenbergRichter:
+    """Magnitudes from a least to a greatest one, exponential between.
+
+    Parameters
+    ----------
+    b
+        Slope, base 10.
+    magnitude_min, magnitude_max
+        Least and greatest magnitude.
+    """
+
+    b: float
+    magnitude_min: float
+    magnitude_max: float = 9.5
+
+    def __post_init__(self) -> None:
+        if not (self.b > 0 and self.magnitude_max > self.magnitude_min):
+            raise InputError(
+                f"b must be positive and the greatest magnitude above the least, found b = {self.b}, "
+                f"{self.magnitude_min} to {self.magnitude_max}"
+            )
+
+    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return ``n`` magnitudes."""
+        beta = self.b * np.log(10)
+        whole = -np.expm1(-beta * (self.magnitude_max - self.magnitude_min))
+        return np.asarray(self.magnitude_min - np.log1p(-rng.random(n) * whole) / beta)
+
+    def mean_exponential(self, a: float) -> float:
+        """Return the mean of exp(a (m - magnitude_min))."""
+        beta, span = self.b * np.log(10), self.magnitude_max - self.magnitude_min
+        x = (a - beta) * span
+        growth = span if abs(x) < 1e-9 else np.expm1(x) / (a - beta)
+        return float(beta * growth / -np.expm1(-beta * span))
+
+    def exceeding(self, magnitude: ArrayLike) -> NDArray[np.float64]:
+        """Return the share of magnitudes that are at least this."""
+        beta, span = self.b * np.log(10), self.magnitude_max - self.magnitude_min
+        above = np.clip(np.asarray(magnitude, float) - self.magnitude_min, 0, span)
+        rest = np.exp(-beta * span)
+        return np.asarray((np.exp(-beta * above) - rest) / (1 - rest))
 
 
 def b_value(magnitude: ArrayLike, magnitude_min: float, *, magnitude_bin: float = 0.1) -> BValue:

@@ -25,7 +25,8 @@ from kaname.discovery.seismicity.etas.likelihood import Likelihood
 from kaname.discovery.seismicity.etas.model import Etas
 from kaname.discovery.seismicity.etas.parameters import NAMES, EtasParameters
 from kaname.discovery.seismicity.etas.residuals import transformed_times
-from kaname.discovery.seismicity.etas.simulation import Delays, GutenbergRichter, travel
+from kaname.discovery.seismicity.etas.simulation import Delays, travel
+from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter
 from kaname.discovery.seismicity.smoothed import epochs
 
 Floats = NDArray[np.float64]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,8 @@ from kaname.discovery.seismicity.contract import (
     seismicity_model,
     simulations_table,
 )
-from kaname.discovery.seismicity.etas.simulation import GutenbergRichter, travel
-from kaname.discovery.seismicity.gutenberg_richter import slope
+from kaname.discovery.seismicity.etas.simulation import travel
+from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter, slope
 
 Floats = NDArray[np.float64]
 
@@ -300,7 +301,11 @@ class Neural:
         sources = target.sources(history)
         sources = sources[sources["day"] < 0]
         law = GutenbergRichter(self.b_, target.magnitude_min, self.magnitude_max)
-        made = [self._future(sources, target, law, rng) for _ in range(n)]
+        known = sources[["day", "longitude", "latitude", "magnitude"]].to_numpy(float)
+        state = _Memory(self.reference_)
+        for day, _, _, magnitude in known:
+            state.add(day, magnitude)
+        made = [self._future(known[-self.depth :], copy(state), target, law, rng) for _ in range(n)]
         day, lon, lat, magnitude = np.concatenate(made).T
         return simulations_table(
             target, simulation=np.repeat(np.arange(n), [len(part) for part in made]), day=day, longitude=lon,
@@ -308,12 +313,9 @@ class Neural:
         )  # fmt: skip
 
     def _future(
-        self, sources: pd.DataFrame, target: Target, law: GutenbergRichter, rng: np.random.Generator
+        self, known: Floats, state: _Memory, target: Target, law: GutenbergRichter, rng: np.random.Generator
     ) -> Floats:
-        columns = ["day", "longitude", "latitude", "magnitude"]
-        state, known, made, now = _Memory(self.reference_), sources[columns].to_numpy(float), [], 0.0
-        for day, _, _, magnitude in known:
-            state.add(day, magnitude)
+        made, now = [], 0.0
         while True:
             height = _softplus(self.when_((state.row() - self.mean_) / self.spread_)[0])
             now = state.next(height, now, target.days, rng)

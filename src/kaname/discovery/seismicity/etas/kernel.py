@@ -149,6 +149,27 @@ def temporal_sums(time, weight, target, c, omega, inverse_tau):  # type: ignore[
     return out
 
 
+@njit(error_model="numpy", cache=True)
+def _decay(begin, end, c, omega, inverse_tau):  # type: ignore[no-untyped-def]
+    """Return the integrals of `time_integrals` for one pair of delays."""
+    s0 = s1 = s2 = s3 = half = 0.0
+    if end > begin:
+        low, high = np.log(begin + c), np.log(end + c)
+        n_panel = max(1, int(np.ceil((high - low) / _PANEL)))
+        half = (high - low) / n_panel / 2
+        for panel in range(n_panel):
+            for k in range(len(_NODES)):
+                u = low + half * (2 * panel + 1.0 + _NODES[k])
+                soon = exp(u)
+                delay = soon - c
+                h = _WEIGHTS[k] * exp(-delay * inverse_tau - omega * u)
+                s0 += h
+                s1 += h / soon
+                s2 += h * u
+                s3 += h * delay
+    return s0 * half, s1 * half, s2 * half, s3 * half
+
+
 @njit(error_model="numpy", parallel=True, cache=True)
 def time_integrals(begin, end, c, omega, inverse_tau):  # type: ignore[no-untyped-def]
     """Return integrals of the decay h(s) from ``begin`` to ``end`` [day] after each event.
@@ -162,24 +183,32 @@ def time_integrals(begin, end, c, omega, inverse_tau):  # type: ignore[no-untype
     """
     out = np.zeros((len(begin), 4))
     for i in prange(len(begin)):
-        if end[i] <= begin[i]:
-            continue
-        low, high = np.log(begin[i] + c), np.log(end[i] + c)
-        n_panel = max(1, int(np.ceil((high - low) / _PANEL)))
-        width = (high - low) / n_panel
-        s0 = s1 = s2 = s3 = 0.0
-        for panel in range(n_panel):
-            for k in range(len(_NODES)):
-                u = low + width * (panel + (1.0 + _NODES[k]) / 2)
-                soon = exp(u)
-                delay = soon - c
-                h = _WEIGHTS[k] * exp(-delay * inverse_tau - omega * u)
-                s0 += h
-                s1 += h / soon
-                s2 += h * u
-                s3 += h * delay
-        half = width / 2
-        out[i, 0], out[i, 1], out[i, 2], out[i, 3] = s0 * half, s1 * half, s2 * half, s3 * half
+        out[i, 0], out[i, 1], out[i, 2], out[i, 3] = _decay(begin[i], end[i], c, omega, inverse_tau)
+    return out
+
+
+@njit(error_model="numpy", parallel=True, cache=True)
+def hidden_integrals(day, begin, end, share, c, omega, inverse_tau):  # type: ignore[no-untyped-def]
+    """Return what of `time_integrals` falls into intervals [day] in which a ``share`` is not seen.
+
+    Parameters
+    ----------
+    day
+        Of each event, ``(n,)``.
+    begin, end, share
+        Of the intervals, in order, ``(k,)``.
+    c, omega, inverse_tau
+        See the module.
+    """
+    out = np.zeros((len(day), 4))
+    for i in prange(len(day)):
+        for k in range(np.searchsorted(end, day[i]), len(begin)):
+            low = max(begin[k] - day[i], 0.0)
+            s0, s1, s2, s3 = _decay(low, end[k] - day[i], c, omega, inverse_tau)
+            out[i, 0] += share[k] * s0
+            out[i, 1] += share[k] * s1
+            out[i, 2] += share[k] * s2
+            out[i, 3] += share[k] * s3
     return out
 
 

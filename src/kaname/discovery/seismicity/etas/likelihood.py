@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from kaname.core.errors import InputError
 from kaname.core.geo import EARTH_RADIUS_KM, on_sphere
 from kaname.discovery.seismicity.contract import Target
+from kaname.discovery.seismicity.etas.incomplete import Hidden
 from kaname.discovery.seismicity.etas.kernel import (
+    hidden_integrals,
     pair_rates,
     pair_sums,
     plane_integrals,
@@ -44,6 +46,8 @@ class Likelihood:
         Of the region about the sources; none: aftershocks are counted over the whole plane.
     weight
         For how many targets each stands: more than one where they are `thinned`.
+    hidden
+        What a completeness that changes hides; rates and numbers are of what is seen.
     """
 
     day: NDArray[np.float64]
@@ -55,6 +59,7 @@ class Likelihood:
     quadrature: Quadrature | None
     radius_km: float = EARTH_RADIUS_KM
     weight: float = 1.0
+    hidden: Hidden | None = None
 
     @classmethod
     def of(
@@ -67,6 +72,7 @@ class Likelihood:
         within_region: bool = True,
         radius_km: float = EARTH_RADIUS_KM,
         quadrature: Quadrature | None = None,
+        hidden: Hidden | None = None,
     ) -> Likelihood:
         """Return the likelihood of the targets among ``sources`` (`Target.sources`).
 
@@ -93,6 +99,7 @@ class Likelihood:
             target.days,
             (quadrature or target.region.quadrature(lon, lat)) if within_region else None,
             radius_km,
+            hidden=hidden,
         )
 
     def thinned(self, n: int) -> Likelihood:
@@ -104,39 +111,46 @@ class Likelihood:
         chosen = slice(step // 2, None, step)
         kept = self.target[chosen]
         weight = self.weight * len(self.target) / len(kept)
-        return replace(self, target=kept, density=self.density[chosen], weight=weight)
+        hidden = self.hidden and replace(self.hidden, seen=self.hidden.seen[chosen])
+        return replace(self, target=kept, density=self.density[chosen], weight=weight, hidden=hidden)
+
+    def background(self, parameters: EtasParameters) -> NDArray[np.float64]:
+        """Return the probability of each target to be background."""
+        return np.asarray(parameters.mu * self.density * self._seen / self.rates(parameters))
 
     def rates(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return the rate at each target given what came before [1/day/km2]."""
         with self._threads():
             triggered = pair_rates(self.day, self.place, *self._kernel(parameters))
-        return np.asarray(parameters.mu * self.density + triggered)
+        return np.asarray((parameters.mu * self.density + triggered) * self._seen)
 
     def rates_in_time(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return the rate over the region at the time of each target [1/day]."""
         p = parameters
-        weight = np.exp(self._size(p)) * self.space_integrals(p)
+        weight = self.productivity(p) * self.space_integrals(p)
         with self._threads():
             triggered = temporal_sums(self.day, weight, self.target, p.c, p.omega, 1 / p.tau)
-        return p.mu + np.asarray(triggered)
+        return np.asarray((p.mu + triggered) * self._seen)
 
     def expected_by_source(
         self, parameters: EtasParameters, *, end: float | None = None
     ) -> NDArray[np.float64]:
         """Return how many targets each source triggers up to ``end`` [day], the period's own if missing."""
         p = parameters
-        begin, until = self._delays(self.days if end is None else end)
-        with self._threads():
-            times = time_integrals(begin, until, p.c, p.omega, 1 / p.tau)
-        return np.asarray(np.exp(self._size(p)) * times[:, 0] * self.space_integrals(p))
+        times = self._times(p, self.days if end is None else end)
+        return np.asarray(self.productivity(p) * times[:, 0] * self.space_integrals(p))
 
     def expected(self, parameters: EtasParameters) -> float:
         """Return how many targets are expected, given the sources."""
-        return float(parameters.mu * self.days + self.expected_by_source(parameters).sum())
+        return float(parameters.mu * self._open + self.expected_by_source(parameters).sum())
 
     def log_likelihood(self, parameters: EtasParameters) -> float:
         """Return the log-likelihood of the targets (Daley & Vere-Jones 2003, eq. 7.2.4)."""
         return float(self.weight * np.log(self.rates(parameters)).sum() - self.expected(parameters))
+
+    def productivity(self, parameters: EtasParameters) -> NDArray[np.float64]:
+        """Return k0 exp(a m) of each source, with that of its companions which are not seen."""
+        return np.asarray(np.exp(self._size(parameters)))
 
     def space_integrals(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return, for each source, how much of its kernel falls where aftershocks are counted."""
@@ -154,14 +168,16 @@ class Likelihood:
         triggered, slope, number = self.triggered(p)
         rate = p.mu * self.density + triggered
         slope = np.column_stack([p.mu * self.density, slope]) / rate[:, np.newaxis]
-        expected = np.append(p.mu * self.days, number)
-        value = float(self.weight * np.log(rate).sum() - expected[0] - expected[1])
+        expected = np.append(p.mu * self._open, number)
+        value = float(self.weight * np.log(rate * self._seen).sum() - expected[0] - expected[1])
         return value, self.weight * slope.sum(axis=0) - expected, self.weight * slope.T @ slope
 
     def triggered(
         self, parameters: EtasParameters
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Return the triggered rate at each target, its derivatives, and those of the number expected.
+
+        The rate is that of all earthquakes, hidden or not; the number that of those seen.
 
         Returns
         -------
@@ -172,7 +188,7 @@ class Likelihood:
         p = parameters
         with self._threads():
             sums = pair_sums(self.day, self.place, self.magnitude, *self._kernel(p))
-            times = time_integrals(*self._delays(self.days), p.c, p.omega, 1 / p.tau)
+        times = self._times(p, self.days)
         slope = np.column_stack(
             [
                 sums[:, 0],
@@ -185,7 +201,7 @@ class Likelihood:
                 -sums[:, 7],
             ]
         )
-        zone, size = self._zone(p), np.exp(self._size(p))
+        zone, size = self._zone(p), self.productivity(p)
         spaces = self._spaces(p)
         each = size * times[:, 0] * spaces[:, 0]
         in_time, in_space = size * spaces[:, 0], size * times[:, 0]
@@ -204,7 +220,8 @@ class Likelihood:
         return sums[:, 0], slope, number
 
     def _size(self, p: EtasParameters) -> NDArray[np.float64]:
-        return np.asarray(np.log(p.k0) + p.a * self.magnitude)
+        size = np.log(p.k0) + p.a * self.magnitude
+        return np.asarray(size if self.hidden is None else size + self.hidden.log_extra)
 
     def _zone(self, p: EtasParameters) -> NDArray[np.float64]:
         return np.asarray(p.d * np.exp(p.gamma * self.magnitude))
@@ -216,8 +233,22 @@ class Likelihood:
     def _threads(self) -> AbstractContextManager[None]:
         return threads_for(int(self.target.sum()))
 
-    def _delays(self, end: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return np.maximum(-self.day, 0.0), end - self.day
+    @property
+    def _seen(self) -> NDArray[np.float64] | float:
+        return 1.0 if self.hidden is None else self.hidden.seen
+
+    @property
+    def _open(self) -> float:
+        return self.days if self.hidden is None else self.days - self.hidden.days
+
+    def _times(self, p: EtasParameters, end: float) -> NDArray[np.float64]:
+        decay = p.c, p.omega, 1 / p.tau
+        with self._threads():
+            times = np.asarray(time_integrals(np.maximum(-self.day, 0.0), end - self.day, *decay))
+            if self.hidden is not None:
+                h = self.hidden.until(end)
+                times -= hidden_integrals(self.day, h.begin, h.end, h.share, *decay)
+        return times
 
     def _spaces(self, p: EtasParameters) -> NDArray[np.float64]:
         zone = self._zone(p)

@@ -14,14 +14,17 @@ from kaname.core.errors import InputError
 from kaname.discovery.seismicity.background import Background, KernelDensity, Uniform
 from kaname.discovery.seismicity.contract import Score, Target, rates_table, seismicity_model
 from kaname.discovery.seismicity.etas.fitting import Maximum, maximise, start
+from kaname.discovery.seismicity.etas.incomplete import Hidden
 from kaname.discovery.seismicity.etas.likelihood import Likelihood
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
 from kaname.discovery.seismicity.etas.residuals import transformed_times
-from kaname.discovery.seismicity.etas.simulation import GutenbergRichter, simulate
-from kaname.discovery.seismicity.gutenberg_richter import slope
+from kaname.discovery.seismicity.etas.simulation import simulate
+from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter, slope
 
 _QUICK = 3000
 """Targets of the likelihood on which the search begins, where there are many more."""
+_ALPHA = 1.5
+"""Growth of aftershocks with magnitude that is first assumed of what is not seen."""
 
 BackgroundKind = Literal["uniform", "kernel"]
 Counted = Literal["region", "plane"]
@@ -114,17 +117,23 @@ class Etas:
                 "period, or give parameters (Etas.with_parameters)"
             )
         self.reference_ = target.magnitude_min
-        above = sources.loc[sources["target"], "magnitude"].to_numpy(float) - target.magnitude_min
+        chosen = sources[sources["target"]]
+        above = chosen["magnitude"].to_numpy(float) - chosen["completeness"].to_numpy(float)
         self.b_ = slope(float(above.mean()), self.magnitude_bin)
         self.background_: Background = Uniform(target.region)
-        likelihood = self._likelihood(sources, target, np.full(n, 1 / target.region.area_km2))
         first = self.first
+        density = np.full(n, 1 / target.region.area_km2)
+        likelihood = self._likelihood(sources, target, density, alpha=first.alpha if first else _ALPHA)
         weight = np.ones(n)
-        for _ in range(self.kernel.rounds if self.background == "kernel" else 0):
-            self.background_ = made = self._density(sources, target, weight)
-            likelihood = self._likelihood(sources, target, made.density_at_events(), likelihood)
+        in_turn = self.background == "kernel" or target.completeness is not None
+        for _ in range(self.kernel.rounds if in_turn else 0):
+            if self.background == "kernel":
+                self.background_ = made = self._density(sources, target, weight)
+                density = made.density_at_events()
+            alpha = first.alpha if first else _ALPHA
+            likelihood = self._likelihood(sources, target, density, likelihood, alpha=alpha)
             first = self._search(likelihood.thinned(_QUICK), first, tolerance=0.5).parameters
-            weight = first.mu * likelihood.density / likelihood.rates(first)
+            weight = likelihood.background(first)
         if n > 2 * _QUICK:
             first = self._search(likelihood.thinned(_QUICK), first, tolerance=0.1).parameters
         self.training_ = likelihood
@@ -174,7 +183,7 @@ class Etas:
         sources = target.sources(catalogue)
         chosen = sources[sources["target"]]
         density = self.background_.density(chosen["longitude"], chosen["latitude"])
-        return self._likelihood(sources, target, density)
+        return self._likelihood(sources, target, density, alpha=self.parameters_.alpha)
 
     def score(self, catalogue: pd.DataFrame, target: Target) -> Score:
         """See `SeismicityModel`; the fit must not have seen the target period."""
@@ -216,7 +225,10 @@ class Etas:
         target: Target,
         density: NDArray[np.float64],
         like: Likelihood | None = None,
+        *,
+        alpha: float,
     ) -> Likelihood:
+        law = GutenbergRichter(self.b_, target.magnitude_min, self.magnitude_max)
         return Likelihood.of(
             sources,
             target,
@@ -224,4 +236,5 @@ class Etas:
             reference=self.reference_,
             within_region=self.counted == "region",
             quadrature=like.quadrature if like else None,
+            hidden=Hidden.of(sources, target, law, alpha),
         )

@@ -39,16 +39,26 @@ class TransformedTimes:
 def transformed_times(likelihood: Likelihood, parameters: EtasParameters) -> TransformedTimes:
     """Return the residual process of Ogata (1988), doi:10.1080/01621459.1988.10478560, over the region."""
     p = parameters
-    times = np.append(likelihood.day[likelihood.target], likelihood.days)
+    hidden = likelihood.hidden
+    asked = np.append(likelihood.day[likelihood.target], likelihood.days)
+    times = asked if hidden is None else np.unique(np.concatenate([asked, hidden.begin, hidden.end]))
     oldest = max(0.0, -float(likelihood.day.min()))
     delays = Delays(p, oldest + likelihood.days)
-    weight = p.k0 * np.exp(p.a * likelihood.magnitude) * likelihood.space_integrals(p)
+    weight = likelihood.productivity(p) * likelihood.space_integrals(p)
     begin = np.maximum(-likelihood.day, 0.0)
     grid_u, grid_sum = delays.grid
     triggered = _cumulative(
         times, likelihood.day, begin, weight, p.c, grid_u[0], grid_u[1] - grid_u[0], grid_sum
     )
     value = p.mu * times + np.asarray(triggered)
+    if hidden is not None:
+        # Of every step the share that is seen.
+        middle = (times[1:] + times[:-1]) / 2
+        k = np.searchsorted(hidden.begin, middle, side="right") - 1
+        within = (k >= 0) & (middle < np.append(hidden.end, -np.inf)[k])
+        seen = 1 - np.where(within, np.append(hidden.share, 0.0)[k], 0.0)
+        steps = np.append(value[0], np.diff(value)) * np.append(1.0, seen)
+        value = np.cumsum(steps)[np.searchsorted(times, asked)]
     inner, total = value[:-1], float(value[-1])
     even = stats.kstest(inner / total, "uniform").pvalue
     steps = np.diff(np.concatenate([[0.0], inner]))

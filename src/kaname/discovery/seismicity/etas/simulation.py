@@ -12,48 +12,13 @@ from kaname.core.errors import InputError
 from kaname.core.geo import EARTH_RADIUS_KM
 from kaname.discovery.seismicity.background import Background
 from kaname.discovery.seismicity.contract import Target, simulations_table
+from kaname.discovery.seismicity.etas.incomplete import companions
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
+from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter
 
 Floats = NDArray[np.float64]
 _MOST = 20_000_000
 """Most events that are simulated before the run is given up; a tenth where the numbers grow without end."""
-
-
-@dataclass(frozen=True)
-class GutenbergRichter:
-    """Magnitudes from a least to a greatest one, exponential between.
-
-    Parameters
-    ----------
-    b
-        Slope, base 10.
-    magnitude_min, magnitude_max
-        Least and greatest magnitude.
-    """
-
-    b: float
-    magnitude_min: float
-    magnitude_max: float = 9.5
-
-    def __post_init__(self) -> None:
-        if not (self.b > 0 and self.magnitude_max > self.magnitude_min):
-            raise InputError(
-                f"b must be positive and the greatest magnitude above the least, found b = {self.b}, "
-                f"{self.magnitude_min} to {self.magnitude_max}"
-            )
-
-    def draw(self, n: int, rng: np.random.Generator) -> Floats:
-        """Return ``n`` magnitudes."""
-        beta = self.b * np.log(10)
-        whole = -np.expm1(-beta * (self.magnitude_max - self.magnitude_min))
-        return np.asarray(self.magnitude_min - np.log1p(-rng.random(n) * whole) / beta)
-
-    def mean_exponential(self, a: float) -> float:
-        """Return the mean of exp(a (m - magnitude_min))."""
-        beta, span = self.b * np.log(10), self.magnitude_max - self.magnitude_min
-        x = (a - beta) * span
-        growth = span if abs(x) < 1e-9 else np.expm1(x) / (a - beta)
-        return float(beta * growth / -np.expm1(-beta * span))
 
 
 class Delays:
@@ -105,7 +70,8 @@ def simulate(
     """Return ``n`` simulated catalogues of a period.
 
     Aftershocks of the history fall where and when they must; those outside the region trigger, and are left
-    out of what is returned.
+    out of what is returned. Where the completeness of the history changes, what it hides triggers, too; the
+    simulated earthquakes are all from the least magnitude on.
 
     Parameters
     ----------
@@ -154,7 +120,8 @@ def simulate(
         sources["latitude"].to_numpy(float),
         sources["magnitude"].to_numpy(float),
     )
-    first = _offspring(p, old, delays, days, reference, magnitudes, rng, copies=n)
+    extra = 0.0 if target.completeness is None else companions(sources, magnitudes, p.alpha)
+    first = _offspring(p, old, delays, days, reference, magnitudes, rng, copies=n, extra=extra)
     made.append((first, 0))
     parent = _joined([parent, first])
     ratio = branching_ratio(p, reference, magnitudes)
@@ -198,13 +165,17 @@ def _offspring(
     magnitudes: GutenbergRichter,
     rng: np.random.Generator,
     copies: int = 1,
+    extra: Floats | float = 0.0,
 ) -> _Events:
-    """Return the direct aftershocks of each parent in the period, or those of ``copies`` of each."""
+    """Return the direct aftershocks of each parent in the period, or those of ``copies`` of each.
+
+    ``extra`` is the productivity of unseen companions, in units of the parents' own.
+    """
     above = parent.magnitude - reference
     zone = p.d * np.exp(p.gamma * above)
     begin, end = np.maximum(-parent.day, 0.0), days - parent.day
     rate = p.k0 * np.exp(p.a * above) * np.pi / p.rho * zone**-p.rho * delays.integral(begin, end)
-    number = rng.poisson(rate * copies)
+    number = rng.poisson(rate * (1 + extra) * copies)
     who = np.repeat(np.arange(len(number)), number)
     simulation = rng.integers(0, copies, len(who)) if copies > 1 else parent.simulation[who]
     day = parent.day[who] + delays.draw(begin[who], end[who], rng)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numba import njit
@@ -20,7 +20,8 @@ _NAMES = ("mu", "K", "c", "alpha", "p")
 class TemporalEtas:
     """Rate mu + sum of K exp(alpha (m - reference)) (t - t_i + c)^-p over what came before [1/day].
 
-    ``uncertainty`` are standard errors; 0 of what was not fitted or lies at a bound.
+    ``uncertainty`` are standard errors, ``covariance`` belongs to (log mu, log K, log c, alpha, p); 0 of what
+    was not fitted or lies at a bound.
     """
 
     mu: float
@@ -32,6 +33,7 @@ class TemporalEtas:
     log_likelihood: float = np.nan
     uncertainty: tuple[float, ...] = (0.0,) * 5
     n: int = 0
+    covariance: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
 
     @property
     def aic(self) -> float:
@@ -150,6 +152,7 @@ def fit_temporal(
         top.value,
         tuple(map(float, error)),
         n,
+        top.covariance,
     )
 
 

@@ -1,0 +1,174 @@
+"""How often ETAS' intervals hold the truth: python benchmarks/calibration_etas.py [--n 200] [--out DIR]
+
+Catalogues are simulated with known parameters and fitted; counted is how often the intervals of 68.3 and 95 %
+hold each parameter, and the ellipsoids of the covariance all of them at once. Cases:
+
+- ``time``: ETAS in time alone (`fit_temporal`);
+- ``space``: space and time in the middle third of a wider region and after a year of history, so that targets
+  have parents outside, uniform background;
+- ``kernel``: the same with a background in clusters, which the fit does not know.
+
+Writes calibration.csv (a row for each catalogue and parameter) and etas_calibration.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from kaname.core.tables import EVENTS, empty
+from kaname.discovery.seismicity.background import KernelDensity, Uniform
+from kaname.discovery.seismicity.contract import Target
+from kaname.discovery.seismicity.etas.model import Etas, KernelSettings
+from kaname.discovery.seismicity.etas.parameters import NAMES, EtasParameters
+from kaname.discovery.seismicity.etas.posterior import sample_posterior
+from kaname.discovery.seismicity.etas.temporal import fit_temporal
+from kaname.discovery.seismicity.region import Region
+
+LEVELS = (0.683, 0.95)
+IN_TIME = {"mu": 0.6, "K": 0.0167, "c": 0.01, "alpha": 1.5, "p": 1.2}
+TRUE = EtasParameters(2.0, 0.0045, 1.5, 0.01, 0.15, np.inf, 0.5, 0.8, 0.8)
+OUTER = Region.from_bounds(136, 142, 33, 39)
+INNER = Region.from_bounds(137.5, 140.5, 34.5, 37.5)
+START, MIDDLE, END = (np.datetime64(day) for day in ("2000-01-01", "2001-01-01", "2003-01-01"))
+
+
+def events_of(made: pd.DataFrame) -> pd.DataFrame:
+    """Return simulated events as a catalogue."""
+    return made.assign(event_id=[f"e{k}" for k in range(len(made))])
+
+
+def rows(names: list[str], z: np.ndarray, distance: float, **about: object) -> list[dict[str, object]]:
+    """Return a row for each parameter, its error in standard errors, and one for all (chi-square)."""
+    each = [{"parameter": name, "error": float(value), **about} for name, value in zip(names, z)]
+    return [*each, {"parameter": "all", "error": distance, "free": len(names), **about}]
+
+
+def in_time(seed: int) -> list[dict[str, object]]:
+    """Simulate ETAS in time on the whole planet, where nothing is lost, and fit it."""
+    p, d, rho = IN_TIME, 1.0, 1.0
+    k0 = p["K"] * rho / np.pi * d**rho
+    whole = Region.from_bounds(-180, 180, -90, 90)
+    made = EtasParameters(p["mu"], k0, p["alpha"], p["c"], p["p"] - 1, np.inf, d, 0.0, rho)
+    target = Target(whole, START, END, 3.0)
+    model = Etas.with_parameters(made, 3.0, Uniform(whole), magnitude_max=7.0)
+    events = model.simulate(empty(EVENTS), target, n=1, seed=seed)
+    day = (events["time"].to_numpy("M8[ns]") - target.start) / np.timedelta64(1, "D")
+    fit = fit_temporal(day, events["magnitude"], start=0, end=target.days, reference=3.0)
+    names = list(p)
+    found, error = np.array([getattr(fit, n) for n in names]), np.array(fit.uncertainty)
+    truth = np.array([p[n] for n in names])
+    scaled = np.array([n in ("mu", "K", "c") for n in names])
+    # Scales are fitted as logarithms.
+    delta = np.where(scaled, np.log(found / truth), found - truth)
+    sigma = np.where(scaled, error / found, error)
+    if not (sigma > 0).all():
+        return rows(names, np.full(len(names), np.inf), np.inf, n=fit.n)
+    return rows(names, delta / sigma, float(delta @ np.linalg.solve(fit.covariance, delta)), n=fit.n)
+
+
+def simulated(seed: int, background: str) -> tuple[pd.DataFrame, Target, EtasParameters]:
+    """Return a catalogue of the outer region, the target in the inner one, and the true parameters."""
+    where: Uniform | KernelDensity = Uniform(OUTER)
+    share = INNER.area_km2 / OUTER.area_km2
+    if background == "kernel":
+        rng = np.random.default_rng(1)
+        lon, lat = rng.uniform(136.2, 141.8, 60), rng.uniform(33.2, 38.8, 60)
+        where = KernelDensity(OUTER, lon, lat, np.ones(60), bandwidth_min_km=10, neighbours=1, uniform=0.1)
+        x, y = where.draw(400_000, np.random.default_rng(2))
+        share = float(INNER.contains(x, y).mean())
+    outer = replace(TRUE, mu=TRUE.mu / 2 / share)
+    everywhere = Target(OUTER, START, END, 3.0)
+    model = Etas.with_parameters(outer, 3.0, where, magnitude_max=7.0)
+    events = events_of(model.simulate(empty(EVENTS), everywhere, n=1, seed=seed))
+    return events, Target(INNER, MIDDLE, END, 3.0), replace(TRUE, mu=TRUE.mu / 2)
+
+
+def in_space(seed: int, background: str = "uniform", draws: int = 0) -> list[dict[str, object]]:
+    """Simulate ETAS in space and time, and fit it."""
+    events, target, truth = simulated(seed, background)
+    kernel = KernelSettings(bandwidth_min_km=5.0, uniform=0.05)
+    fit = Etas(taper=False, background=background, kernel=kernel, tolerance=1e-3).fit(events, target)  # type: ignore[arg-type]
+    names = [n for n in NAMES if n != "tau"]
+    free = np.array([n != "tau" for n in NAMES])
+    delta = fit.parameters_.vector()[free] - truth.vector()[free]
+    covariance = fit.maximum_.covariance[np.ix_(free, free)]
+    inner = np.diag(covariance) > 0
+    with np.errstate(divide="ignore"):
+        z = delta / np.sqrt(np.diag(covariance))
+    distance = float(delta @ np.linalg.solve(covariance, delta)) if inner.all() else np.inf
+    ratio = 2 * (fit.maximum_.log_likelihood - fit.training_.log_likelihood(truth))
+    made = rows(names, z, distance, n=len(fit.training_.target), ratio=ratio)
+    if draws and inner.all():
+        posterior = sample_posterior(fit.training_, fit.maximum_, n=draws, seed=seed)
+        for row in made[:-1]:
+            name = str(row["parameter"])
+            value = getattr(truth, name)
+            column = posterior.table()[name]
+            row["below"] = float(posterior.weight[(column < value).to_numpy()].sum())
+            row["tail"], row["effective"] = posterior.tail, posterior.effective_size
+    return made
+
+
+CASES: dict[str, Callable[[int], list[dict[str, object]]]] = {
+    "time": in_time,
+    "space": lambda seed: in_space(seed, draws=150),
+    "kernel": lambda seed: in_space(seed, "kernel"),
+}
+
+
+def table(found: pd.DataFrame) -> pd.DataFrame:
+    """Return for each case, parameter and level how often intervals held the truth, with a 95 % interval."""
+    out = []
+    for (case, name), group in found.groupby(["case", "parameter"], sort=False):
+        error = group["error"].to_numpy(float)
+        for level in LEVELS:
+            if name == "all":
+                inside = error <= stats.chi2.ppf(level, group["free"].iloc[0])
+            else:
+                inside = np.abs(error) <= stats.norm.ppf(0.5 + level / 2)
+            low, high = stats.binomtest(int(inside.sum()), len(inside)).proportion_ci(0.95, method="exact")
+            out.append((case, name, "normal", level, inside.mean(), low, high, len(inside)))
+            if "below" in group and group["below"].notna().any():
+                below = group["below"].dropna().to_numpy()
+                inside = np.abs(below - 0.5) <= level / 2
+                low, high = stats.binomtest(int(inside.sum()), len(inside)).proportion_ci(
+                    0.95, method="exact"
+                )
+                out.append((case, name, "posterior", level, inside.mean(), low, high, len(inside)))
+    names = ["case", "parameter", "interval", "level", "held", "low", "high", "n"]
+    return pd.DataFrame(out, columns=names)
+
+
+def main() -> None:
+    """Run the cases, print the table, draw the figure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--n", type=int, default=200, help="catalogues of each case")
+    parser.add_argument("--case", action="append", choices=list(CASES), help="this case alone; repeatable")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first catalogue")
+    parser.add_argument("--out", type=Path, default=Path("calibration_etas"), help="folder")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for case in options.case or list(CASES):
+        begin, made = time.perf_counter(), []
+        for seed in range(options.first, options.first + options.n):
+            made += [{**row, "case": case, "seed": seed} for row in CASES[case](seed)]
+        pd.DataFrame(made).to_csv(options.out / f"{case}_{options.first}.csv", index=False)
+        print(f"{case}: {options.n} catalogues, {time.perf_counter() - begin:.0f} s", flush=True)
+    files = sorted(options.out.glob("*_*.csv"), key=lambda f: list(CASES).index(f.stem.split("_")[0]))
+    held = table(pd.concat([pd.read_csv(f) for f in files], ignore_index=True))
+    held.to_csv(options.out / "coverage.csv", index=False)
+    print(held.round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
