@@ -55,12 +55,32 @@ def load_settings(cls: type[Model], path: str | Path | None) -> Model:
         raise InputError(f"{source} is not TOML: {error}") from error
     except OSError as error:
         raise StorageError(f"cannot read {source}: {error.strerror or error}") from error
+    return settings_of(cls, data, str(source))
+
+
+def settings_of(cls: type[Model], data: Mapping[str, Any], where: str) -> Model:
+    """Return settings from a mapping that a file held, such as the properties of a GeoJSON feature.
+
+    Parameters
+    ----------
+    cls
+        Class of the settings.
+    data
+        Values by key.
+    where
+        What a message calls the mapping, such as its file.
+
+    Raises
+    ------
+    InputError
+        When there is an unknown key, or a value of a wrong type or out of its bounds.
+    """
     try:
         # Strict by way of JSON: arrays serve as tuples and text as paths, but text never as a number.
         return cls.model_validate_json(json.dumps(data, default=str), strict=True)
     except ValidationError as error:
         problems = [_explain(cls, detail) for detail in error.errors()]
-        raise InputError("\n  ".join([f"{source}: wrong configuration", *problems])) from error
+        raise InputError("\n  ".join([f"{where}: wrong configuration", *problems])) from error
 
 
 def _explain(cls: type[BaseModel], detail: ErrorDetails) -> str:

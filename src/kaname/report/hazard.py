@@ -1,18 +1,22 @@
-"""Figures of hazard and damage: hazard curves, fragility curves, damage foretold and found."""
+"""Figures of hazard and damage: curves, spectra, disaggregation, fragility, damage foretold and found."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from kaname.report import style
 
 STATE_COLOURS = (style.SKY, style.GREEN, style.ORANGE, style.VERMILION, style.PURPLE, style.BLUE, style.INK)
 CURVE_COLOURS = (style.INK, style.VERMILION, style.GREEN, style.PURPLE)
+SITE_COLOURS = (style.BLUE, style.VERMILION, style.GREEN, style.PURPLE, style.ORANGE, style.SKY, style.INK)
 LINES = ("--", ":", "-.", "-")
 
 
@@ -45,6 +49,129 @@ def hazard_curves(panels: Mapping[str, Mapping[str, pd.DataFrame]], *, years: fl
     if not panels:
         style.say(axes[0], "no hazard curves")
     return figure
+
+
+@style.styled
+def site_curves(curves: pd.DataFrame, *, label: Callable[[str], str]) -> Figure:
+    """Draw the hazard curves of named sites, a panel per measure, with the range of their quantiles.
+
+    Parameters
+    ----------
+    curves
+        HAZARD_CURVES of the sites.
+    label
+        Gives a measure with its unit.
+    """
+    measures, sites = list(dict.fromkeys(curves["measure"])), list(dict.fromkeys(curves["site"]))
+    n_column = min(3, len(measures))
+    n_row = -(-len(measures) // n_column)
+    figure = style.new_figure(style.WIDTH_IN, 3.4 * n_row + 0.2)
+    panels = figure.subplots(n_row, n_column, squeeze=False, sharey=True)
+    for own, measure in zip(panels.flat, measures):
+        for i, site in enumerate(sites):
+            part = curves[(curves["measure"] == measure) & (curves["site"] == site)]
+            mean = part[(part["statistic"] == "mean") & (part["probability"] > 0)]
+            colour = SITE_COLOURS[i % len(SITE_COLOURS)]
+            rest = part[part["statistic"] != "mean"].groupby("level")["rate_per_year"]
+            if len(rest):
+                own.fill_between(list(rest.groups), rest.min(), rest.max(), color=colour, alpha=0.2, lw=0)
+            own.plot(mean["level"], mean["rate_per_year"], color=colour, label=site)
+        own.set(xscale="log", yscale="log", xlabel=label(measure), ylim=(1e-5, 2))
+    for own in panels.flat[len(measures) :]:
+        own.set_visible(False)
+    for own in panels[:, 0]:
+        own.set_ylabel("exceedances per year")
+    panels[0, 0].legend()
+    return figure
+
+
+@style.styled
+def uniform_hazard_spectra(levels: pd.DataFrame) -> Figure:
+    """Draw the levels of one probability against the period, a panel per site (six at most).
+
+    Parameters
+    ----------
+    levels
+        HAZARD_LEVELS of the sites, of measures with a period (0: PGA).
+    """
+    sites = list(dict.fromkeys(levels["site"]))[:6]
+    n_column = min(3, len(sites))
+    n_row = -(-len(sites) // n_column)
+    figure = style.new_figure(style.WIDTH_IN, 3.2 * n_row + 0.2)
+    panels = figure.subplots(n_row, n_column, squeeze=False, sharex=True, sharey=True)
+    # Where PGA stands on an axis that has no zero.
+    shortest = float(levels.loc[levels["period_s"] > 0, "period_s"].min()) / 2
+    for own, site in zip(panels.flat, sites):
+        part = levels[levels["site"] == site]
+        for i, (period, group) in enumerate(part.groupby("return_period_years")):
+            by_period = group.assign(at=group["period_s"].clip(lower=shortest)).sort_values("at")
+            mean = by_period[by_period["statistic"] == "mean"]
+            rest = by_period[by_period["statistic"] != "mean"].groupby("at")["level"]
+            colour = SITE_COLOURS[i % len(SITE_COLOURS)]
+            if len(rest):
+                own.fill_between(list(rest.groups), rest.min(), rest.max(), color=colour, alpha=0.2, lw=0)
+            own.plot(mean["at"], mean["level"], "o-", ms=3, color=colour, label=f"once in {period:.0f} years")
+        own.set(xscale="log", yscale="log", title=site)
+        ticks = sorted(set(part["period_s"].clip(lower=shortest)))
+        names = ["PGA" if at == shortest and (part["period_s"] == 0).any() else f"{at:g}" for at in ticks]
+        own.set_xticks(ticks, names)
+        own.minorticks_off()
+        own.yaxis.set_major_formatter("{x:g}")
+    for own in panels.flat[len(sites) :]:
+        own.set_visible(False)
+    for own in panels[-1]:
+        own.set_xlabel("period [s]")
+    for own in panels[:, 0]:
+        own.set_ylabel("spectral acceleration [cm/s2]")
+    panels[0, 0].legend()
+    return figure
+
+
+@style.styled
+def disaggregation(shares: pd.DataFrame, *, label: Callable[[str], str]) -> Figure:
+    """Draw which magnitudes and distances make the hazard of one site, a panel per measure.
+
+    Parameters
+    ----------
+    shares
+        DISAGGREGATION of one site.
+    label
+        Gives a measure with its unit.
+    """
+    measures = list(dict.fromkeys(shares["measure"]))
+    n_column = min(3, len(measures))
+    n_row = -(-len(measures) // n_column)
+    figure = style.new_figure(style.WIDTH_IN, 3.3 * n_row + 0.5)
+    panels = figure.subplots(n_row, n_column, squeeze=False, sharex=True, sharey=True)
+    edges = [_edges(np.unique(shares[name])) for name in ("distance_km", "magnitude")]
+    largest = shares.groupby(["measure", "magnitude", "distance_km"])["share"].sum().max()
+    norm = Normalize(0, float(largest))
+    for own, measure in zip(panels.flat, measures):
+        rows = shares[shares["measure"] == measure]
+        part = np.histogram2d(rows["magnitude"], rows["distance_km"], edges[::-1], weights=rows["share"])[0]
+        own.pcolormesh(*edges, part, cmap="magma_r", norm=norm, rasterized=True)
+        mean = [float((rows[name] * rows["share"]).sum()) for name in ("magnitude", "distance_km")]
+        own.plot(mean[1], mean[0], "P", color=style.BLUE, markeredgecolor="white", ms=9)
+        own.set_title(
+            f"{label(measure)}: {rows['level'].iloc[0]:.3g}\nmean M {mean[0]:.1f}, {mean[1]:.0f} km"
+        )
+    for own in panels.flat[len(measures) :]:
+        own.set_visible(False)
+    for own in panels[-1]:
+        own.set_xlabel("distance to the rupture [km]")
+    for own in panels[:, 0]:
+        own.set_ylabel("magnitude")
+    figure.colorbar(ScalarMappable(norm, "magma_r"), ax=panels, label="share of the rate", shrink=0.8)
+    site, probability = shares["site"].iloc[0], shares["probability"].iloc[0]
+    figure.suptitle(f"{site}: earthquakes behind the level of probability {probability:g}")
+    return figure
+
+
+def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the edges of the regular row of bins whose middles these are, some of which may be absent."""
+    step = float(np.diff(values).min()) if len(values) > 1 else 1.0
+    n = round((values[-1] - values[0]) / step) + 1
+    return np.asarray(values[0] + step * (np.arange(n + 1) - 0.5))
 
 
 @style.styled

@@ -152,6 +152,46 @@ def intensity_map(
     return figure
 
 
+@style.styled
+def hazard_maps(
+    latitude: Floats, longitude: Floats, layers: dict[str, Floats], *, label: str, title: str
+) -> Figure:
+    """Draw levels of shaking on one scale, a panel per layer (its name the heading).
+
+    Parameters
+    ----------
+    latitude, longitude
+        Of the rows and the columns of the grid [degrees], increasing.
+    layers
+        Levels, each of shape (n_latitude, n_longitude).
+    label
+        Of the measure, with its unit.
+    title
+        Of the figure.
+    """
+    view = _view(latitude, longitude)
+    n_column = 2 if len(layers) > 1 else 1
+    figure, axes = _panels(view, -(-len(layers) // n_column), n_column)
+    values = np.concatenate([layer.ravel() for layer in layers.values()])
+    low, high = float(values.min()), float(values.max())
+    cmap = matplotlib.colormaps["inferno_r"]
+    norm = LogNorm(max(low, high / 1000), high) if high > low > 0 else Normalize(low, high)
+    for axis in axes[len(layers) :]:
+        axis.set_visible(False)
+    for axis, (heading, layer) in zip(axes, layers.items()):
+        draw_base(axis, view)
+        _raster(axis, view, latitude, longitude, layer, cmap, norm)
+        _finish(axis, view, heading, None)
+    bar = figure.colorbar(
+        ScalarMappable(norm, cmap), ax=axes, shrink=0.75, pad=0.02, label=label, format="%g"
+    )
+    if isinstance(norm, LogNorm):
+        bar.set_ticks(_ticks(low, high))
+    bar.ax.minorticks_off()
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    return figure
+
+
 def _ticks(low: float, high: float) -> list[float]:
     """Return 1, 2, 5 times powers of ten from low to high, powers alone over three decades or more."""
     tens = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)

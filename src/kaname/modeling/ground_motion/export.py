@@ -14,7 +14,7 @@ import numpy as np
 from kaname.core.errors import InputError
 from kaname.core.files import replacing
 from kaname.modeling.ground_motion.contract import GroundMotionModel
-from kaname.modeling.ground_motion.openquake import COLUMNS, log_unit, openquake_name
+from kaname.modeling.ground_motion.openquake import COLUMNS, TECTONIC_REGIONS, log_unit, openquake_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,13 +29,6 @@ AXES: dict[str, tuple[float, ...]] = {
 }
 """Nodes that are taken where the caller gives none."""
 
-_REGIONS = {
-    "active_shallow": "Active Shallow Crust",
-    "subduction_interface": "Subduction Interface",
-    "subduction_slab": "Subduction IntraSlab",
-    "stable": "Stable Continental Crust",
-    "volcanic": "Volcanic",
-}
 _COMPONENTS = {
     "rotd50": "Average Horizontal (RotD50)",
     "geometric_mean": "Average Horizontal",
@@ -112,10 +105,10 @@ def export_openquake(
 
     if not name.isidentifier():
         raise InputError(f"name {name!r} cannot name a class; use letters and digits, such as KanameForest")
-    if component not in _COMPONENTS or tectonic_region not in _REGIONS:
+    if component not in _COMPONENTS or tectonic_region not in TECTONIC_REGIONS:
         raise InputError(
             f"component {component!r} and tectonic_region {tectonic_region!r}; expected one of "
-            f"{', '.join(_COMPONENTS)} and one of {', '.join(_REGIONS)}"
+            f"{', '.join(_COMPONENTS)} and one of {', '.join(TECTONIC_REGIONS)}"
         )
     unknown = [measure for measure in measures if not openquake_name(measure)]
     if unknown or not measures:
@@ -137,7 +130,7 @@ def export_openquake(
         "description": f"{model.name} of Kaname, exported as a table.",
         "axes": [theirs[column] for column in nodes],
         "measures": [openquake_name(measure) for measure in measures],
-        "tectonic_region": _REGIONS[tectonic_region],
+        "tectonic_region": TECTONIC_REGIONS[tectonic_region],
         "component": _COMPONENTS[component],
         "logarithmic": _LOGARITHMIC,
         "fixed": {key: str(value) for key, value in constants.items()},

@@ -41,6 +41,15 @@ COLUMNS = {
 }
 """What OpenQuake calls the columns of the table of ground motions."""
 
+TECTONIC_REGIONS = {
+    "active_shallow": "Active Shallow Crust",
+    "subduction_interface": "Subduction Interface",
+    "subduction_slab": "Subduction IntraSlab",
+    "stable": "Stable Continental Crust",
+    "volcanic": "Volcanic",
+}
+"""What OpenQuake calls the tectonic regions of the table of ground motions."""
+
 _NAMES = {"pga": "PGA", "pgv": "PGV", "pgd": "PGD", "arias": "IA", "cav": "CAV"}
 _NAMES |= {"d5_75": "RSD575", "d5_95": "RSD595"}
 # Natural logarithm of our unit over theirs: g, m/s of Arias intensity, g s.
