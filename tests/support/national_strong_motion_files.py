@@ -105,29 +105,40 @@ def unam(
     def each(value: object) -> str:
         return f"/{value}" * n
 
-    stars, rule = "*" * 86, "=" * 80
-    scale = "---------+" * 8
-    stated = [
+    stars, rule, scale = "*" * 86, "=" * 80, "---------+" * 8
+    place = [
         ("NOMBRE DE LA ESTACION", "NINGUNA PARTE"),
         ("CLAVE DE LA ESTACION", first.station),
         ("LOCALIZACION DE LA ESTACION", "EN NINGUNA PARTE: AL LADO"),
-        ("", "DE LA CARRETERA"),
+        *[("", "DE LA CARRETERA")] * 4,
         ("COORDENADAS DE LA ESTACION", "18.567007 LAT. N"),
         ("", "101.977162 LONG. W"),
         ("ALTITUD (msnm)", "340"),
         ("TIPO DE SUELO", "ROCA"),
-        ("", ""),
+        *[("", "")] * 2,
         ("INSTITUCION RESPONSABLE", "INSTITUTO DE INGENIERIA UNAM "),
+        ("", ""),
     ]
     instrument = [
         ("MODELO DEL ACELEROGRAFO", "ETNA EpiSensor"),
+        ("NUMERO DE SERIE DEL ACELEROGRAFO", "4575"),
         ("NUMERO DE CANALES", str(n)),
         ("ORIENTACION C1-C6 (rumbo;orientacion)", "".join(f"/{w}" for w in words)),
         ("ORIENTACION C7-C12 (rumbo;orientacion)", ""),
+        ("VEL. DE MUESTREO, C1-C6 (muestras/s)", each(first.sampling_rate)),
+        ("VEL. DE MUESTREO, C7-C12 (muestras/s)", ""),
+        ("ESC. COMPLETA DE SENSORES, C1-C6, (g)", each(2)),
+        ("ESC. COMPLETA DE SENSORES, C7-C12 (g)", ""),
         ("FREC. NAT. DE SENSORES, C1-C6, (Hz)", each(200)),
+        ("FREC. NAT. DE SENSORES, C7-C12 (Hz)", ""),
         ("AMORTIGUAMIENTO DE SENSORES, C1-C6", each(" ")),
+        ("AMORTIGUAMIENTO DE SENSORES, C7-C12", ""),
         ("INTERVALO DE MUESTREO, C1-C6 (s)", each(1 / first.sampling_rate)),
         ("INTERVALO DE MUESTREO, C7-C12 (s)", ""),
+        ("UMBRAL DE DISPARO, C1-C6 (Gal)", each(0.5)),
+        ("UMBRAL DE DISPARO, C7-C12 (Gal)", ""),
+        ("MEMORIA DE PREEVENTO (s)", "50"),
+        ("TIEMPO DE POSEVENTO (s)", "60"),
     ]
     earthquake = [
         ("FECHA DEL SISMO [GMT]", day),
@@ -136,6 +147,8 @@ def unam(
         ("COORDENADAS DEL EPICENTRO", "18.3353 LAT. N"),
         ("", "98.6763 LONG. W"),
         ("PROFUNDIDAD FOCAL (Km)", "38.5"),
+        ("FUENTE DE LOS DATOS EPICENTRALES", "SSN"),
+        ("", "INSTITUTO DE GEOFISICA, UNAM"),
     ]
     record = [
         ("HORA DE LA PRIMERA MUESTRA (GMT)", start),
@@ -146,22 +159,27 @@ def unam(
         ("NUM. TOTAL DE MUESTRAS, C7-C12", ""),
         ("ACEL. MAX.(Gal), C1-C6", "".join(f"/{_largest(t.data):.2f}" for t in stream)),
         ("ACEL. MAX., C1-C6, EN LA MUESTRA", each(1)),
+        ("ACEL. MAX.(Gal), C7-C12", ""),
+        ("ACEL. MAX., C7-C12,EN LA MUESTRA", ""),
         ("UNIDADES DE LOS DATOS", "Gal (cm/s/s)"),
         ("FACTOR DE DECIMACION", "1"),
         ("FORMATO DATOS (FORTRAN,10 campos/dato)", f"{n}F10.4"),
     ]
     lines = [stars, "                       INSTITUTO DE INGENIERIA, UNAM", "", "", "", stars]
-    lines += ["ARCHIVO ESTANDAR DE ACELERACION:", "VERSION DEL FORMATO                    : 2.0", "", rule]
-    for title, section in (
-        ("DATOS DE LA ESTACION:", stated),
-        ("DATOS DEL ACELEROGRAFO: ", instrument),
-        ("DATOS DEL SISMO:", earthquake),
-        ("DATOS DE ESTE REGISTRO:", record),
+    lines += ["ARCHIVO ESTANDAR DE ACELERACION:", "VERSION DEL FORMATO                    : 2.0"]
+    lines += ["NOMBRE DEL ARCHIVO                     : CANA1309.011", "", "", "", "", rule]
+    for title, section, n_blank in (
+        ("DATOS DE LA ESTACION:", place, 1),
+        ("DATOS DEL ACELEROGRAFO: ", instrument, 2),
+        ("DATOS DEL SISMO:", earthquake, 1),
+        ("DATOS DE ESTE REGISTRO:", record, 2),
     ):
-        lines += [title, *(f"{name:<39}: {value}" for name, value in section), rule]
-    lines += ["COMENTARIOS:", *[""] * 13, rule, "DATOS DE ACELERACION:", scale[:-1] + "+"]
+        lines += [title, *(f"{name:<39}: {value}" for name, value in section), *[""] * n_blank, rule]
+    lines += ["CALIDAD DEL ACELEROGRAMA:", "REGISTRO DIGITAL COMPLETO", "", "", rule]
+    lines += ["COMENTARIOS:", *[""] * 14, rule, "DATOS DE ACELERACION:", scale]
     lines += ["".join(f"{f'CANAL-{k}':>10}" for k in range(1, n + 1)), "".join(f"{w:>10}" for w in words)]
-    _write(path, [*lines, scale[:-1] + "+", *_rows(stream, 10, 4)])
+    assert len(lines) == 108
+    _write(path, [*lines, scale, *_rows(stream, 10, 4)])
 
 
 def bhrc(stream: Stream, path: str, *, volume: str = "VOL1DS") -> None:

@@ -10,6 +10,7 @@ time; without an hour it is the origin time itself, with an unknown uncertainty.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,9 @@ class UnamReader(AccelerogramReader):
         rows = numbers[: len(numbers) // n * n].reshape(-1, n)
         out = AccelerogramRead()
         for k, count in enumerate(counts):
-            out.add(path, _header(stated, k, count), rows[:count, k])
+            header = _header(stated, k, count)
+            # A sensor has three channels; of several each gets a location, for the file states none.
+            out.add(path, replace(header, location=f"{k // 3:02d}" if n > 3 else ""), rows[:count, k])
         return out
 
 
