@@ -40,7 +40,7 @@ def model(catalogue, tmp_path_factory):
         "fit",
         catalogue,
         "--bounds",
-        "140,141,36,37",
+        "140,36,141,37",
         "--start",
         "2018-07-01",
         "--end",
@@ -99,10 +99,12 @@ def test_transformed_times_of_the_true_model_are_a_poisson_process(catalogue):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (["--bounds", "140,141"], "four numbers"),
-        (["--bounds", "140,141,36,37", "--region", "x.json"], "either"),
-        (["--bounds", "140,141,36,37", "--end", "2017-01-01"], "end after"),
-        (["--bounds", "0,1,0,1"], "too few"),
+        (["--bounds", "140,141"], "4 numbers"),
+        (["--bounds", "140,36,141,37", "--region", "x.json"], "not both"),
+        (["--bounds", "140,36,141,37", "--end", "2017-01-01"], "end after"),
+        (["--bounds", "0,0,1,1"], "too few"),
+        (["--bounds=-117,-116,33,34"], "Then give --bounds=-117,33,-116,34"),
+        ([], "give the region"),
     ],
 )
 def test_what_is_wrong_is_said(catalogue, tmp_path, capsys, change, said):

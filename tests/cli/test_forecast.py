@@ -49,7 +49,7 @@ def run(capsys, tmp_path, table, *options):
 
 
 def test_one_command_gives_everything(capsys, tmp_path, catalogue):
-    code, summary, _ = run(capsys, tmp_path, catalogue, "--bounds", "13,14,42,43", "--magnitude-min", "3")
+    code, summary, _ = run(capsys, tmp_path, catalogue, "--bounds", "13,42,14,43", "--magnitude-min", "3")
     assert code == 0
     out = tmp_path / "out"
     assert {p.name for p in out.iterdir()} == set(summary["files"])
@@ -78,7 +78,7 @@ def test_one_command_gives_everything(capsys, tmp_path, catalogue):
 
 
 def test_the_same_seed_gives_the_same(capsys, tmp_path, catalogue):
-    options = ("--bounds", "13,14,42,43", "--magnitude-min", "3", "--seed", "5")
+    options = ("--bounds", "13,42,14,43", "--magnitude-min", "3", "--seed", "5")
     _, first, _ = run(capsys, tmp_path, catalogue, *options)
     _, second, _ = run(capsys, tmp_path, catalogue, *options)
     assert first == second
@@ -86,13 +86,58 @@ def test_the_same_seed_gives_the_same(capsys, tmp_path, catalogue):
 
 @pytest.mark.parametrize("n", [1, 2, 20])
 def test_few_earthquakes_get_a_wider_answer(capsys, tmp_path, catalogue, n):
-    code, summary, _ = run(capsys, tmp_path, catalogue[:n], "--bounds", "13,14,42,43", "--magnitude-min", "3")
+    code, summary, _ = run(capsys, tmp_path, catalogue[:n], "--bounds", "13,42,14,43", "--magnitude-min", "3")
     assert code == 0
     assert summary["generic"]
     assert any("another region" in note for note in summary["notes"])
     first = summary["probabilities"][1]
     assert first["probability_high"] > 1.5 * first["probability_low"]
     assert "rough guide" in (tmp_path / "out" / "advisory.en.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("model", ["poisson", "smoothed", "hybrid", "neural"])
+def test_other_models_forecast_too(capsys, tmp_path, catalogue, model):
+    options = ("--bounds", "13,42,14,43", "--magnitude-min", "3", "--model", model, "--members", "4")
+    code, summary, _ = run(capsys, tmp_path, catalogue, *options)
+    assert code == 0
+    assert summary["model"] == model and summary["branching_ratio"] is None
+    assert {p.name for p in (tmp_path / "out").iterdir()} == set(summary["files"])
+    table = pd.DataFrame(summary["probabilities"])
+    # About one a day before; a network that learned from 200 earthquakes is not held to that.
+    assert 1 < table["expected"][0] < 14
+    assert (table["probability_low"] < table["probability_high"]).all()
+    rate = len(catalogue) / 200 * 7
+    if model in ("poisson", "smoothed"):
+        assert table["expected"][0] == pytest.approx(rate, rel=0.15)
+        assert any("knows no aftershocks" in note for note in summary["notes"])
+        drawn = [row["rate"] for row in json.loads((tmp_path / "out" / "run.json").read_text())["parameters"]]
+        assert np.mean(drawn) == pytest.approx(rate / 7, rel=0.15) and np.ptp(drawn) > 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert {"poisson": "constant rate", "smoothed": "Smoothed", "hybrid": "Hybrid", "neural": "Neural"}[
+        model
+    ] in page
+
+
+def test_a_constant_rate_of_few_earthquakes_is_uncertain_and_a_network_refuses(capsys, tmp_path, catalogue):
+    options = ("--bounds", "13,42,14,43", "--magnitude-min", "3", "--model")
+    code, summary, _ = run(capsys, tmp_path, catalogue[:5], *options, "poisson")
+    assert code == 0
+    first = summary["probabilities"][1]
+    assert first["probability_high"] > 1.5 * first["probability_low"]
+    for model in ("hybrid", "neural"):
+        code, _, said = run(capsys, tmp_path, catalogue[:5], *options, model)
+        assert code == 2 and "too few" in said
+
+
+def test_a_model_fitted_before_is_taken(capsys, tmp_path, catalogue):
+    file = tmp_path / "catalogue.csv"
+    catalogue.to_csv(file, index=False)
+    words = ["etas", "fit", file, "--bounds", "13,42,14,43", "--start", "2019-01-01", "--end", "2019-07-01"]
+    assert main([*map(str, words), "--magnitude-min", "3", "--out", str(tmp_path / "model")]) == 0
+    capsys.readouterr()
+    code, summary, _ = run(capsys, tmp_path, catalogue, "--fitted", str(tmp_path / "model"))
+    assert code == 0
+    assert summary["completeness_magnitude"] == 3 and summary["branching_ratio"] > 0
 
 
 def test_an_empty_catalogue_is_said(capsys, tmp_path, catalogue):
@@ -111,7 +156,7 @@ def test_earthquakes_that_stand_twice_are_counted_once(capsys, tmp_path, catalog
         latitude=catalogue["latitude"] + 0.01,
     )
     both = pd.concat([catalogue, again], ignore_index=True)
-    options = ("--bounds", "13,14,42,43", "--magnitude-min", "3", "--start", "2019-07-21")
+    options = ("--bounds", "13,42,14,43", "--magnitude-min", "3", "--start", "2019-07-21")
     _, once, _ = run(capsys, tmp_path, catalogue, *options)
     _, twice, _ = run(capsys, tmp_path, both, *options)
     assert any("stand twice" in note for note in twice["notes"])
@@ -135,7 +180,9 @@ def test_events_without_magnitude_and_gaps_are_noted(capsys, tmp_path, catalogue
     [
         (("--magnitude", "1"), "below the magnitude of completeness"),
         (("--days", "0"), "--days must be"),
-        (("--bounds", "1,2"), "four numbers"),
+        (("--bounds", "1,2"), "4 numbers"),
+        (("--bounds", "13,42,14,43", "--region", "x.json"), "not both"),
+        (("--model", "poisson", "--fitted", "x"), "cannot be --model poisson"),
         (("--start", "2010-01-01"), "no earthquake before"),
         (("--magnitude", "9.5"), "not below --magnitude-max"),
     ],
@@ -144,6 +191,14 @@ def test_what_cannot_be_done_is_said(capsys, tmp_path, catalogue, options, words
     code, _, said = run(capsys, tmp_path, catalogue[:30], "--magnitude-min", "3", *options)
     assert code == 2
     assert words in said
+
+
+def test_a_model_that_is_not_known_is_said(capsys, tmp_path, catalogue):
+    code, _, said = run(capsys, tmp_path, catalogue, "--magnitude-min", "3", "--model", "oracle")
+    assert code == 1
+    assert "no seismicity model 'oracle'; known are etas, hybrid, neural, poisson, smoothed" in " ".join(
+        said.split()
+    )
 
 
 def test_compare_tells_the_better_of_two(capsys, tmp_path, catalogue):

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaname.cli._options import AsJson, Bounds
+from kaname.cli._seismicity import Catalogue, RegionFile, events_of, region_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -16,25 +19,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-Catalogue = Annotated[
-    list[Path], typer.Argument(metavar="CATALOG...", help="Events: QuakeML, CSV, Parquet, Nordic, JMA, ...")
-]
-RegionFile = Annotated[
-    Path | None,
-    typer.Option("--region", help="Polygon of targets: GeoJSON, or .npy of latitude, longitude."),
-]
-Bounds = Annotated[
-    str, typer.Option("--bounds", metavar="W,E,S,N", help="Targets between these longitudes and latitudes.")
-]
 Start = Annotated[str, typer.Option("--start", metavar="TIME", help="Beginning of the period, UTC.")]
 End = Annotated[str, typer.Option("--end", metavar="TIME", help="End of the period, UTC.")]
 History = Annotated[
     str,
     typer.Option("--history", metavar="TIME", help="Since when events trigger; default: all before."),
 ]
-
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 Posterior = Annotated[
     int, typer.Option("--posterior", min=0, help="Draws of the posterior in each of two rounds; 0: none.")
 ]
@@ -63,6 +53,7 @@ def fit(
     """Fit by maximum likelihood; write etas.json, background.parquet, posterior.parquet and run.json."""
     import numpy as np
 
+    from kaname.core.errors import InputError
     from kaname.core.files import replacing
     from kaname.core.progress import progress
     from kaname.core.provenance import inputs_of, software, write_json
@@ -71,7 +62,9 @@ def fit(
     from kaname.discovery.seismicity.etas.posterior import sample_posterior
     from kaname.discovery.seismicity.etas.storage import save
 
-    where = _region(region, bounds)
+    where = region_of(region, bounds)
+    if where is None:
+        raise InputError("give the region of the targets, --region FILE or --bounds=W,S,E,N")
     target = _target(where, start, end, magnitude_min, history)
     events = _events(catalog, magnitude_bin)
     with progress("passes over the pairs", 0) as advance:
@@ -204,25 +197,14 @@ def _short(value: Any) -> str:
 
 
 def _events(paths: list[Path], magnitude_bin: float) -> pd.DataFrame:
-    """Read events that have a magnitude, rounded to bins (half upwards)."""
+    """Read events, their magnitudes rounded to bins (half upwards)."""
     import logging
 
-    from kaname.core.errors import InputError
     from kaname.discovery.seismicity.gutenberg_richter import rounded
-    from kaname.formats.catalogs import read_events
 
-    read = read_events(paths)
-    if read.failures:
-        raise InputError(
-            f"{len(read.failures)} entries could not be read; the first: {read.failures[0]['message']}"
-        )
-    events = read.events
-    lost = events["magnitude"].isna()
-    if lost.all():
-        raise InputError(f"none of the {len(events)} events has a magnitude")
-    if lost.any():
-        logging.getLogger("kaname").warning("%d events without a magnitude are left out", lost.sum())
-    events = events[~lost].reset_index(drop=True)
+    events, notes = events_of(paths)
+    for note in notes:
+        logging.getLogger("kaname").warning("%s", note)
     if magnitude_bin:
         events = events.assign(magnitude=rounded(events["magnitude"], magnitude_bin))
     return events
@@ -234,18 +216,3 @@ def _target(region: Region, start: str, end: str, magnitude_min: float, history:
 
     since = as_time(history) if history else None
     return Target(region, as_time(start), as_time(end), magnitude_min, since)
-
-
-def _region(file: Path | None, bounds: str) -> Region:
-    from kaname.core.errors import InputError
-    from kaname.discovery.seismicity.region import Region
-
-    if (file is None) == (not bounds):
-        raise InputError("give the region either as --region FILE or as --bounds W,E,S,N")
-    if file is not None:
-        return Region.read(file)
-    try:
-        west, east, south, north = (float(v) for v in bounds.split(","))
-    except ValueError as error:
-        raise InputError(f"--bounds takes four numbers W,E,S,N, found {bounds!r}") from error
-    return Region.from_bounds(west, east, south, north)

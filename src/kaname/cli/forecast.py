@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from kaname.cli._options import AsJson, Bounds
+from kaname.cli._seismicity import Catalogue, RegionFile, events_of, region_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kaname.discovery.seismicity.forecasting import Ensemble, Prepared
+    from kaname.discovery.seismicity.ensemble import Ensemble
+    from kaname.discovery.seismicity.forecasting import Prepared
 
 
 class _Direct(TyperGroup):
@@ -29,9 +33,7 @@ app = typer.Typer(no_args_is_help=True, cls=_Direct)
 
 @app.command()
 def make(
-    catalog: Annotated[
-        list[Path], typer.Argument(metavar="CATALOG...", help="Events: QuakeML, CSV, ZMAP, JMA, ComCat, ...")
-    ],
+    catalog: Catalogue,
     out: Annotated[Path, typer.Option("--out", help="Folder for report, tables, maps and run.json.")],
     days: Annotated[float, typer.Option("--days", help="Length of the forecast [day].")] = 7.0,
     start: Annotated[
@@ -41,12 +43,13 @@ def make(
     magnitude_min: Annotated[
         float | None, typer.Option("--magnitude-min", help="Completeness; default: estimated.")
     ] = None,
-    region: Annotated[
-        Path | None, typer.Option("--region", help="GeoJSON or .npy polygon; default: around the events.")
-    ] = None,
-    bounds: Annotated[str, typer.Option("--bounds", metavar="W,E,S,N", help="Instead of --region.")] = "",
+    region: RegionFile = None,
+    bounds: Bounds = "",
     model: Annotated[
-        Path | None, typer.Option("--model", help="Folder of kaname etas fit; default: fitted here.")
+        str, typer.Option("--model", help="etas, poisson, smoothed, hybrid or neural; fitted here.")
+    ] = "etas",
+    fitted: Annotated[
+        Path | None, typer.Option("--fitted", help="Folder of kaname etas fit, instead of a fit here.")
     ] = None,
     magnitude: Annotated[
         list[float] | None, typer.Option("--magnitude", help="Least magnitude of interest; repeatable.")
@@ -63,32 +66,27 @@ def make(
         int, typer.Option("--members", min=2, help="Sets of parameters that the data leave possible.")
     ] = 50,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same forecast.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Fit ETAS, simulate futures, and say how likely earthquakes are: report, maps, tables, CSEP file."""
+    """Fit a model, simulate futures, and say how likely earthquakes are: report, maps, tables, CSEP file."""
     import numpy as np
 
     from kaname.core.errors import InputError
     from kaname.core.provenance import inputs_of, software, write_json
     from kaname.core.time import as_time
+    from kaname.discovery.seismicity import ensemble as ensembles
     from kaname.discovery.seismicity import forecasting
     from kaname.discovery.seismicity.contract import DAY, Target
-    from kaname.discovery.seismicity.etas.simulation import branching_ratio
-    from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter
-    from kaname.formats.catalogs import read_events
 
     if not 0 < days <= 3660:
         raise InputError(f"--days must be between 0 and 3660, found {days}")
-    read = read_events(catalog)
-    notes = (
-        [f"{len(read.failures)} entries were not read: {read.failures[0]['message']}"]
-        if read.failures
-        else []
-    )
-    known = _model(model)
-    where = _region(region, bounds) if known is None else known.background_.region
+    if fitted is not None and model != "etas":
+        raise InputError(f"--fitted is a model of kaname etas fit; it cannot be --model {model}")
+    events, notes = events_of(catalog)
+    known = _known(fitted, magnitude_max)
+    where = region_of(region, bounds) if known is None else known.background_.region
     least = magnitude_min if known is None else known.reference_
-    prepared = forecasting.prepare(read.events, magnitude_min=least, region=where)
+    prepared = forecasting.prepare(events, magnitude_min=least, region=where)
     levels = sorted(set(magnitude or _levels(prepared.magnitude_min)))
     if levels[0] < prepared.magnitude_min - 1e-9:
         raise InputError(
@@ -103,14 +101,14 @@ def make(
         gap = (moment - last) / DAY
         notes.append(f"The catalogue ends {gap:.1f} days before the forecast starts, taken as quiet.")
     if known is None:
-        ensemble, said = forecasting.learn(
-            prepared, moment, n_member=members, seed=seed, magnitude_max=magnitude_max
+        ensemble = ensembles.learn(
+            prepared, moment, n_member=members, seed=seed, magnitude_max=magnitude_max, model=model
         )
     else:
         inside = prepared.region.contains(prepared.events["longitude"], prepared.events["latitude"])
         n_known = int((inside & (prepared.events["magnitude"] >= prepared.magnitude_min - 1e-9)).sum())
-        ensemble, said = forecasting.around(known, n_known, n_member=members, seed=seed)
-    notes += [*prepared.notes, *said]
+        ensemble = ensembles.around(known, n_known, n_member=members, seed=seed)
+    notes += [*prepared.notes, *ensemble.notes]
     target = Target(prepared.region, moment, moment + np.timedelta64(round(days * 86400), "s"),
                     prepared.magnitude_min)  # fmt: skip
     simulated = ensemble.simulate(prepared.events, target, n=n, seed=seed)
@@ -118,34 +116,31 @@ def make(
     width = cell or _cell(prepared)
     files = _write(out, prepared, ensemble, target, simulated, table, levels, n=n, width=width, radius=radius,
                    notes=notes)  # fmt: skip
-    best = ensemble.model
-    ratio = branching_ratio(
-        best.parameters_, best.reference_, GutenbergRichter(best.b_, prepared.magnitude_min, magnitude_max)
-    )
     summary = {
         "start": str(target.start)[:19],
         "end": str(target.end)[:19],
         "events": len(prepared.events),
         "targets": ensemble.n_target,
+        "model": model,
         "generic": ensemble.generic,
         "completeness_magnitude": prepared.magnitude_min,
-        "b": round(best.b_, 3),
-        "branching_ratio": round(ratio, 3),
+        "b": round(float(ensemble.b.mean()), 3),
+        "branching_ratio": _branching_ratio(ensemble, prepared.magnitude_min, magnitude_max),
         "probabilities": table.to_dict("records"),
         "notes": notes,
         "files": files,
     }
     settings = {
         "days": days, "start": start, "magnitude_min": magnitude_min, "region": region, "bounds": bounds,
-        "model": model, "magnitude": magnitude, "magnitude_max": magnitude_max, "radius_km": radius,
-        "cell_degree": width, "n": n, "members": members, "seed": seed,
+        "model": model, "fitted": fitted, "magnitude": magnitude, "magnitude_max": magnitude_max,
+        "radius_km": radius, "cell_degree": width, "n": n, "members": members, "seed": seed,
     }  # fmt: skip
     record = {
         "verb": "forecast",
         "software": software(),
         "inputs": inputs_of(catalog),
         "settings": settings,
-        "parameters": [{**p.__dict__, "b": float(b)} for p, b in zip(ensemble.parameters, ensemble.b)],
+        "parameters": [{**p, "b": float(b)} for p, b in zip(ensemble.parameters, ensemble.b)],
         "result": summary,
     }
     write_json(out / "run.json", record)
@@ -158,7 +153,7 @@ def compare(
         Path, typer.Argument(metavar="FIRST", help="Gridded forecast: CSEP .dat or forecast.parquet.")
     ],
     second: Annotated[Path, typer.Argument(metavar="SECOND", help="The one it is compared with.")],
-    catalog: Annotated[list[Path], typer.Argument(metavar="CATALOG...", help="What happened.")],
+    catalog: Catalogue,
     start: Annotated[str, typer.Option("--start", help="Beginning, UTC; default: the forecast's own.")] = "",
     end: Annotated[str, typer.Option("--end", help="End, UTC; default: the forecast's own.")] = "",
     block: Annotated[float, typer.Option("--block", help="Length of resampled blocks [day].")] = 1.0,
@@ -166,7 +161,7 @@ def compare(
         float, typer.Option("--uniform", min=0, max=1, help="Share of each spread evenly over the region.")
     ] = 0.01,
     seed: Annotated[int, typer.Option("--seed", help="Of the tests and the bootstrap.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Test two forecasts on what happened (N, L, CL, S, M) and say which knew more, with an interval."""
     from dataclasses import asdict
@@ -177,14 +172,13 @@ def compare(
     from kaname.core.time import as_time
     from kaname.discovery.seismicity import csep_tests
     from kaname.discovery.seismicity.contract import DAY
-    from kaname.formats.catalogs import read_events
 
     tables = [_grid(first), _grid(second)]
     begin = as_time(start) if start else tables[0]["start"].to_numpy("datetime64[ns]")[0]
     until = as_time(end) if end else tables[0]["end"].to_numpy("datetime64[ns]")[0]
     if np.isnat(begin) or np.isnat(until):
         raise InputError("the forecast does not state its period; give --start and --end")
-    events = read_events(catalog).events.dropna(subset=["magnitude", "longitude", "latitude"])
+    events, notes = events_of(catalog)
     time = events["time"].to_numpy("datetime64[ns]")
     seen = events[(time >= begin) & (time < until)].sort_values("time")
     grids = [csep_tests.on_grid(table, uniform=uniform) for table in tables]
@@ -194,6 +188,7 @@ def compare(
         seen = csep_tests.within(seen, cells, float(edges[0]))
     summary: dict[str, Any] = {
         "start": str(begin)[:19], "end": str(until)[:19], "earthquakes": len(seen), "uniform": uniform,
+        "notes": notes,
     }  # fmt: skip
     for path, table, (_, _, rates) in zip((first, second), tables, grids):
         tested = csep_tests.grid_tests(table, seen, uniform=uniform, seed=seed)
@@ -244,6 +239,7 @@ def _write(
     from kaname.core.tables import write_table
     from kaname.discovery.seismicity import forecasting
     from kaname.discovery.seismicity.contract import DAY
+    from kaname.discovery.seismicity.ensemble import KINDS
     from kaname.formats.csep import write_simulations
     from kaname.report import forecast as report
     from kaname.report.advisory import Situation, english, japanese
@@ -298,11 +294,11 @@ def _write(
     report.write_report(
         out / "report.html", situation, figures, report.daily_chart(days, levels[0]), notes=notes,
         model=[
-            ("Model", "ETAS, generic parameters" if ensemble.generic else "ETAS, fitted"),
+            ("Model", KINDS[ensemble.best.name] + (", generic parameters" if ensemble.generic else "")),
             ("Earthquakes it learned from", str(ensemble.n_target)),
             ("Magnitude of completeness", f"{prepared.magnitude_min:.1f}"),
             ("b", f"{ensemble.b.mean():.2f} ± {ensemble.b.std():.2f}"),
-            ("Simulated futures", f"{n:,} with {ensemble.n} sets of parameters"),
+            ("Simulated futures", f"{n:,} with {ensemble.n} sets of what the data leave open"),
             ("Area", f"{prepared.region.area_km2:,.0f} km2"),
         ],
     )  # fmt: skip
@@ -335,29 +331,26 @@ def _geojson(path: Path, maps: pd.DataFrame, target: Any) -> None:
     write_json(path, {"type": "FeatureCollection", "features": features})
 
 
-def _model(path: Path | None) -> Any:
+def _known(path: Path | None, magnitude_max: float) -> Any:
     if path is None:
         return None
     from kaname.discovery.seismicity.etas.storage import load
 
-    return load(path)
+    known = load(path)
+    known.magnitude_max = magnitude_max
+    return known
 
 
-def _region(file: Path | None, bounds: str) -> Any:
-    from kaname.core.errors import InputError
-    from kaname.discovery.seismicity.region import Region
+def _branching_ratio(ensemble: Ensemble, least: float, magnitude_max: float) -> float | None:
+    from kaname.discovery.seismicity.etas.model import Etas
+    from kaname.discovery.seismicity.etas.simulation import branching_ratio
+    from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter
 
-    if file is not None and bounds:
-        raise InputError("give the region either as --region FILE or as --bounds W,E,S,N")
-    if file is not None:
-        return Region.read(file)
-    if not bounds:
+    best = ensemble.best
+    if not isinstance(best, Etas):
         return None
-    try:
-        west, east, south, north = (float(v) for v in bounds.split(","))
-    except ValueError as error:
-        raise InputError(f"--bounds takes four numbers W,E,S,N, found {bounds!r}") from error
-    return Region.from_bounds(west, east, south, north)
+    law = GutenbergRichter(best.b_, least, magnitude_max)
+    return round(branching_ratio(best.parameters_, best.reference_, law), 3)
 
 
 def _levels(least: float) -> list[float]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaname.cli._options import Bounds, edges_of, numbers
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -43,9 +45,7 @@ def command(
             "heresi_miranda_2019, loth_baker_2013, or estimated (range and nugget from these records).",
         ),
     ] = "jayaram_baker_2009_clustered",
-    bounds: Annotated[
-        str | None, typer.Option("--bounds", metavar="W,S,E,N", help="Degrees; default: the stations.")
-    ] = None,
+    bounds: Bounds = "",
     spacing: Annotated[float, typer.Option("--spacing", help="Of the grid [degrees].")] = 0.05,
     vs30: Annotated[
         float, typer.Option("--vs30", help="Vs30 of the points of the map, and of stations without [m/s].")
@@ -228,7 +228,7 @@ def _rupture(records: pd.DataFrame, hypocentre: str | None, plane: str | None) -
     from kaname.earth.ruptures import Rupture
 
     if hypocentre:
-        where = _numbers("--hypocentre", hypocentre, 3)
+        where = numbers("--hypocentre", hypocentre, 3)
     else:
         first = records.iloc[0]
         where = [float(first[f"event_{c}"]) for c in ("latitude", "longitude", "depth_km")]
@@ -238,20 +238,8 @@ def _rupture(records: pd.DataFrame, hypocentre: str | None, plane: str | None) -
             )
     if not plane:
         return Rupture.point(*where)
-    strike, dip, length, width = _numbers("--plane", plane, 4)
+    strike, dip, length, width = numbers("--plane", plane, 4)
     return Rupture.plane(*where, strike_deg=strike, dip_deg=dip, length_km=length, width_km=width)
-
-
-def _numbers(name: str, text: str, n: int) -> list[float]:
-    from kaname.core.errors import InputError
-
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) != n:
-        raise InputError(f"{name} takes {n} numbers separated by commas, found {text!r}")
-    return values
 
 
 def _options(option: list[str] | None) -> dict[str, Any]:
@@ -269,10 +257,9 @@ def _options(option: list[str] | None) -> dict[str, Any]:
     return out
 
 
-def _bounds(records: pd.DataFrame, bounds: str | None) -> tuple[float, float, float, float]:
+def _bounds(records: pd.DataFrame, bounds: str) -> tuple[float, float, float, float]:
     if bounds:
-        west, south, east, north = _numbers("--bounds", bounds, 4)
-        return west, south, east, north
+        return edges_of(bounds)
     lat, lon = records["latitude"], records["longitude"]
     return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
 

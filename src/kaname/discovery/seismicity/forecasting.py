@@ -1,4 +1,4 @@
-"""The practical job: from a catalogue to simulated futures, and from these to probabilities."""
+"""The practical job: a catalogue made ready, and simulated futures turned into probabilities."""
 
 from __future__ import annotations
 
@@ -12,22 +12,16 @@ from scipy import stats
 from scipy.spatial import KDTree
 
 from kaname.core.errors import InputError
-from kaname.core.forecasts import FORECASTS, SIMULATIONS
+from kaname.core.forecasts import FORECASTS
 from kaname.core.geo import on_sphere
-from kaname.core.tables import concat, validate
-from kaname.discovery.seismicity import completeness, generic
-from kaname.discovery.seismicity.background import Background, KernelDensity, Uniform
+from kaname.core.tables import validate
+from kaname.discovery.seismicity import completeness
 from kaname.discovery.seismicity.contract import DAY, Target
-from kaname.discovery.seismicity.etas.likelihood import Likelihood
-from kaname.discovery.seismicity.etas.model import Etas
-from kaname.discovery.seismicity.etas.parameters import EtasParameters
-from kaname.discovery.seismicity.etas.simulation import branching_ratio
-from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter, b_value, magnitude_bins
+from kaname.discovery.seismicity.gutenberg_richter import magnitude_bins
 from kaname.discovery.seismicity.region import Region
 
 FEW = 50
 """With fewer targets than this the generic prior speaks along."""
-_SEED_SPREAD = 1_000_003
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,40 +36,6 @@ class Prepared:
     magnitude_min: float
     magnitude_bin: float
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Ensemble:
-    """One model with several sets of parameters that the data leave possible, and several b."""
-
-    model: Etas
-    parameters: tuple[EtasParameters, ...]
-    b: NDArray[np.float64]
-    generic: bool
-    n_target: int
-
-    def simulate(self, history: pd.DataFrame, target: Target, *, n: int, seed: int) -> pd.DataFrame:
-        """Return ``n`` futures, as many with each set of parameters (see `members`)."""
-        parts = []
-        for k, (p, b, share) in enumerate(zip(self.parameters, self.b, np.array_split(np.arange(n), self.n))):
-            if not len(share):
-                continue
-            one = Etas.with_parameters(
-                p, self.model.reference_, self.model.background_, b=float(b),
-                magnitude_max=self.model.magnitude_max,
-            )  # fmt: skip
-            made = one.simulate(history, target, n=len(share), seed=seed * _SEED_SPREAD + k)
-            parts.append(made.assign(simulation=made["simulation"] + share[0]))
-        return concat(parts, SIMULATIONS)
-
-    def members(self, n: int) -> NDArray[np.int64]:
-        """Return which set of parameters made each of ``n`` simulations."""
-        return np.repeat(np.arange(self.n), [len(s) for s in np.array_split(np.arange(n), self.n)])
-
-    @property
-    def n(self) -> int:
-        """Number of sets of parameters."""
-        return len(self.parameters)
 
 
 def prepare(
@@ -170,125 +130,6 @@ def _around(table: pd.DataFrame) -> Region:
     x, y = (max(0.05 * np.ptp(v), (0.5 - np.ptp(v)) / 2) for v in (lon, lat))
     return Region.from_bounds(
         lon.min() - x, lon.max() + x, max(lat.min() - y, -89.9), min(lat.max() + y, 89.9)
-    )
-
-
-def learn(
-    prepared: Prepared, moment: np.datetime64, *, n_member: int, seed: int, magnitude_max: float = 9.0
-) -> tuple[Ensemble, tuple[str, ...]]:
-    """Return ETAS fitted to what happened before a moment, and what it leaves open.
-
-    With at least `FEW` targets: maximum likelihood and the normal distribution about it. With fewer: the
-    posterior of the generic prior (`kaname.discovery.seismicity.generic`), whose spread is wider.
-    """
-    events, region, least = prepared.events, prepared.region, prepared.magnitude_min
-    before = events[events["time"] < moment]
-    if before.empty:
-        raise InputError(f"no earthquake before {moment}; the first is at {events['time'].iloc[0]}")
-    begin = np.datetime64(before["time"].iloc[0], "ns")
-    target = Target(region, begin, max(moment, begin + np.timedelta64(1, "s")), least)
-    sources = target.sources(before)
-    n = int(sources["target"].sum())
-    m = sources.loc[sources["target"], "magnitude"].to_numpy(float)
-    if n >= FEW:
-        # Rounding moves the mean by half a bin; Etas takes that into account.
-        model = Etas(magnitude_bin=prepared.magnitude_bin, magnitude_max=magnitude_max).fit(before, target)
-        slope = b_value(m, least, magnitude_bin=prepared.magnitude_bin)
-        return _ensemble(model, slope.b, slope.error, n, n_member, seed)
-    likelihood = None
-    if n:
-        background = _background(sources[sources["target"]], region)
-        density = background.density(*(sources.loc[sources["target"], c] for c in ("longitude", "latitude")))
-        likelihood = Likelihood.of(sources, target, density, reference=least)
-    else:
-        background = Uniform(region)
-    sets = generic.draw(least, n=4 * n_member, seed=seed, days=max(target.days, 1.0), likelihood=likelihood)
-    rng = np.random.default_rng(seed)
-    b = 1.0 + 0.1 * rng.standard_normal(n_member)
-    if n >= 2 and np.ptp(m) > 0:
-        # Weighted with the generic 1.0 +- 0.1, as errors are.
-        seen = b_value(m, least, magnitude_bin=prepared.magnitude_bin)
-        weight = 1 / max(seen.b / np.sqrt(n), 1e-3) ** 2
-        mean, error = (100 * 1.0 + weight * seen.b) / (100 + weight), 1 / np.sqrt(100 + weight)
-        b = mean + error * rng.standard_normal(n_member)
-    b = np.clip(b, 0.6, 1.6)
-    stable = _stable(sets, b, least, magnitude_max, n_member)
-    model = Etas.with_parameters(stable[0], least, background, b=float(b.mean()), magnitude_max=magnitude_max)
-    note = (
-        f"Earthquakes known in the region above the magnitude of completeness: {n}, too few. The forecast "
-        "starts from parameters published for another region and is therefore much more uncertain."
-    )
-    return Ensemble(model, tuple(stable), b, True, n), (note,)
-
-
-def around(model: Etas, n_target: int, *, n_member: int, seed: int) -> tuple[Ensemble, tuple[str, ...]]:
-    """Return the ensemble about a model that was fitted before, or the model alone without its covariance."""
-    error = model.b_ / np.sqrt(max(n_target, 1))
-    return _ensemble(model, model.b_, error, n_target, n_member, seed)
-
-
-def _ensemble(
-    model: Etas, b: float, b_error: float, n: int, n_member: int, seed: int
-) -> tuple[Ensemble, tuple[str, ...]]:
-    rng = np.random.default_rng(seed)
-    slopes = np.clip(b + b_error * rng.standard_normal(n_member), 0.3, 3)
-    notes = []
-    if hasattr(model, "maximum_"):
-        if not model.maximum_.converged:
-            notes.append("The fit did not converge: treat the figures with care.")
-        vectors = rng.multivariate_normal(
-            model.parameters_.vector(), model.maximum_.covariance, 20 * n_member, method="eigh"
-        )
-        sets = [p for p in map(_possible, vectors) if p is not None]
-        if len(sets) < n_member:
-            sets += [model.parameters_] * (n_member - len(sets))
-            notes.append("The fit leaves hardly any room for its own errors; their spread is understated.")
-        stable = _stable(sets, slopes, model.reference_, model.magnitude_max, n_member, model.parameters_)
-    else:
-        stable = [model.parameters_] * n_member
-        notes.append("The model states no uncertainty of its parameters; only chance and b spread here.")
-    return Ensemble(model, tuple(stable), slopes, False, n), tuple(notes)
-
-
-def _possible(vector: NDArray[np.float64]) -> EtasParameters | None:
-    try:
-        # A taper that the data do not know may be drawn as endless.
-        with np.errstate(over="ignore"):
-            return EtasParameters.from_vector(vector)
-    except InputError:
-        # Outside what is possible, such as rho below zero.
-        return None
-
-
-def _stable(
-    sets: Sequence[EtasParameters],
-    b: NDArray[np.float64],
-    reference: float,
-    magnitude_max: float,
-    n: int,
-    best: EtasParameters | None = None,
-) -> list[EtasParameters]:
-    """Return the first ``n`` sets under which sequences end; where none do, the best or the calmest."""
-
-    def ratio(p: EtasParameters, slope: float) -> float:
-        return branching_ratio(p, reference, GutenbergRichter(slope, reference, magnitude_max))
-
-    chosen: list[EtasParameters] = []
-    for p in sets:
-        if len(chosen) == n:
-            return chosen
-        if ratio(p, float(b[len(chosen)])) < 1:
-            chosen.append(p)
-    calm = best or min(sets, key=lambda p: ratio(p, float(b.mean())))
-    return (chosen + [calm] * n)[:n]
-
-
-def _background(targets: pd.DataFrame, region: Region) -> Background:
-    if len(targets) <= 6:
-        return Uniform(region)
-    weight = np.ones(len(targets))
-    return KernelDensity(
-        region, targets["longitude"], targets["latitude"], weight, bandwidth_min_km=5, uniform=0.2
     )
 
 

@@ -126,9 +126,9 @@ class Hybrid:
 
     Attributes
     ----------
-    etas_, kernels_, shares_
-        The fitted ETAS model, the two kernels, and the shares: of the background's parts (the last uniform),
-        and of the ellipses of each kernel.
+    etas_, b_, kernels_, shares_
+        The fitted ETAS model and its b, the two kernels, and the shares: of the background's parts (the last
+        uniform), and of the ellipses of each kernel.
     """
 
     name = "hybrid"
@@ -160,7 +160,7 @@ class Hybrid:
         return self
 
     def _begin(self, etas: Etas) -> None:
-        self.etas_ = etas
+        self.etas_, self.b_ = etas, etas.b_
         self.kernels_ = two_kernels(etas.training_, etas.parameters_)
 
     def parts(self, target: Target) -> tuple[Target, Target]:
@@ -237,7 +237,7 @@ class Hybrid:
         rng = np.random.default_rng(seed)
         sources = target.sources(history)
         sources = sources[sources["day"] < 0][_COLUMNS].reset_index(drop=True)
-        law = GutenbergRichter(self.etas_.b_, target.magnitude_min, self.etas_.magnitude_max)
+        law = GutenbergRichter(self.b_, target.magnitude_min, self.etas_.magnitude_max)
         number = rng.poisson(self.kernels_[0].mu * target.days, n)
         lon, lat = self._draw_background(int(number.sum()), target, rng)
         new = pd.DataFrame(
@@ -299,13 +299,19 @@ class Hybrid:
             np.append(history["longitude"].to_numpy(float)[:known], lon),
             np.append(history["latitude"].to_numpy(float)[:known], lat),
         )
-        last = slice(known, None)
-        made = []
+        settings, made = self.settings, []
+        axes = {
+            reach: Axes.of_earlier(
+                places, reach_km=reach, prior=settings.prior, limit=settings.limit, known=known or None
+            )[np.arange(known, len(places.east))].where(inside)
+            for reach in settings.reaches_km
+            if reach > 0
+        }
         for p, shares in zip(self.kernels_, self.shares_[1:], strict=True):
             delays = Delays(p, float(end.max(initial=1.0)))
             zone = p.d * np.exp(p.gamma * above)
             rate = p.k0 * np.exp(p.a * above) * np.pi / p.rho * zone**-p.rho * delays.integral(begin, end)
-            for reach, share in zip(self.settings.reaches_km, shares, strict=True):
+            for reach, share in zip(settings.reaches_km, shares, strict=True):
                 if rate.sum() * copies > _MOST:
                     raise InputError(
                         f"more than {_MOST:,} aftershocks in one generation: lower the greatest magnitude "
@@ -317,13 +323,9 @@ class Hybrid:
                 turn = rng.uniform(0, 2 * np.pi, len(who))
                 x, y = along * np.cos(turn), along * np.sin(turn)
                 if reach > 0:
-                    every = Axes.of_earlier(
-                        places, reach_km=reach, prior=self.settings.prior, limit=self.settings.limit,
-                        known=known or None,
-                    )  # fmt: skip
-                    axes = every[np.arange(len(places.east))[last]].where(inside)[who]
-                    x, y = x * np.sqrt(axes.ratio), y / np.sqrt(axes.ratio)
-                    x, y = x * axes.east - y * axes.north, x * axes.north + y * axes.east
+                    own = axes[reach][who]
+                    x, y = x * np.sqrt(own.ratio), y / np.sqrt(own.ratio)
+                    x, y = x * own.east - y * own.north, x * own.north + y * own.east
                 to = travel(lon[who], lat[who], np.hypot(x, y), np.arctan2(x, y))
                 made.append(
                     pd.DataFrame(
