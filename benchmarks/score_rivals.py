@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from kaname.discovery.seismicity.poisson import Poisson
 from kaname.discovery.seismicity.region import Region
 from kaname.discovery.seismicity.smoothed import Smoothed
 from kaname.evaluate.scores import block_bootstrap
+from kaname.report.seismicity import gains
 
 ROOT = Path(__file__).parents[1]
 SWISS = score_sanjac.DATA.parents[1] / "swiss_lmizrahi/input_data"
@@ -63,7 +65,9 @@ def sanjac() -> Case:
             "smoothed": lambda: Smoothed(neighbours=3, bandwidth_min_km=0.1, magnitude_bin=0.1),
             "neural": lambda: Neural(neighbours=3, bandwidth_min_km=0.1, epochs=20, magnitude_bin=0.1),
         },
-        HybridSettings(),
+        HybridSettings(
+            densities=((3, 0.1), (5, 0.2), (15, 0.5)), reaches_km=(0.0, 0.12, 0.25), update_days=91.0
+        ),
     )
 
 
@@ -90,9 +94,7 @@ def switzerland() -> Case:
             ),
             "neural": lambda: Neural(neighbours=3, bandwidth_min_km=2.0, epochs=60, magnitude_bin=0.1),
         },
-        HybridSettings(
-            densities=((3, 1.0), (5, 4.0), (15, 8.0)), reaches_km=(0.0, 1.0, 3.0), update_days=365.0
-        ),
+        HybridSettings(),
     )
 
 
@@ -169,15 +171,27 @@ def main() -> None:
             ledger.append(
                 ledger_path(), data=case.name, model=f"{name}, {described(model)}", target=scored,
                 score=score,
-                remark=f"fitted to {train}-{int(test) - 1}; chosen on {validation}-{int(test) - 1}",
+                remark=f"fitted to {train}-{int(test) - 1}; chosen on {validation}-{int(test) - 1}; "
+                f"commit {commit()}",
             )  # fmt: skip
     if options.figures:
-        draw(case, tables, options.figures / f"rivals-{options.case}.png")
+        gained = {name: share(tables[name]) - share(tables["etas"]) for name in ("hybrid", "neural")}
+        figure = gains(tables["etas"], gained, over="ETAS", title=case.name)
+        options.figures.mkdir(parents=True, exist_ok=True)
+        figure.savefig(options.figures / f"rivals-{options.case}.png", dpi=110)
 
 
 def ledger_path() -> Path:
     """Return the committed ledger, or that of the environment variable KANAME_LEDGER."""
     return Path(os.environ.get("KANAME_LEDGER", score_sanjac.LEDGER))
+
+
+def commit() -> str:
+    """Return the commit that is scored, ``+`` behind it where the sources differ from it."""
+    git = ["git", "-C", str(ROOT)]
+    head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "src", "benchmarks"], check=False)
+    return head.stdout.strip() + "+" * (changed.returncode != 0)
 
 
 def described(model: SeismicityModel) -> str:
@@ -204,38 +218,6 @@ def gain(table: pd.DataFrame, reference: pd.DataFrame) -> tuple[float, float, fl
 def share(table: pd.DataFrame) -> np.ndarray:
     """Return what each target contributes to the log-likelihood."""
     return np.asarray(table["log_rate"] - table["expected"], float)
-
-
-def draw(case: Case, tables: dict[str, pd.DataFrame], path: Path) -> None:
-    """Draw the gain of the hybrid and the others over ETAS, over time and on a map."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-    base = tables["etas"]
-    for name in ("hybrid", "neural"):
-        if name in tables:
-            total = np.cumsum(share(tables[name]) - share(base))
-            left.step(base["time"], total, where="post", label=name)
-    left.axhline(0, color="0.5", linewidth=0.8)
-    left.set_ylabel("gain over ETAS, summed [nat]")
-    left.set_title(case.name)
-    left.tick_params(axis="x", rotation=30)
-    left.legend()
-    gained = share(tables["hybrid"]) - share(base)
-    limit = float(np.quantile(np.abs(gained), 0.95))
-    drawn = right.scatter(
-        base["longitude"], base["latitude"], c=gained, s=6, cmap="RdBu_r", vmin=-limit, vmax=limit
-    )
-    figure.colorbar(drawn, label="gain of the hybrid by event [nat]")
-    right.set_aspect(1 / np.cos(np.radians(base["latitude"].mean())))
-    right.locator_params("x", nbins=5)
-    right.set_xlabel("longitude")
-    right.set_ylabel("latitude")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from kaname.report import style
 from kaname.report.catalogue import magnitude_time
-from kaname.report.maps import symbol_size
+from kaname.report.maps import draw_base, symbol_size
+from kaname.report.view import View
 
 
 def figures(
@@ -87,4 +92,50 @@ def proximity(neighbours: Any) -> Figure:
     axes.set_ylim(r.min() - 0.3, r.max() + 0.3)
     axes.set_xlabel("log10 rescaled time")
     axes.set_ylabel("log10 rescaled distance")
+    return figure
+
+
+@style.styled
+def gains(
+    events: pd.DataFrame, gained: Mapping[str, NDArray[np.float64]], *, over: str, title: str
+) -> Figure:
+    """Draw what forecasts gain over another: each summed over time, and the first by event on a map.
+
+    Parameters
+    ----------
+    events
+        ``time``, ``longitude`` and ``latitude`` of the scored earthquakes, in order of time.
+    gained
+        By name of a forecast, what each earthquake adds to its gain [nat], ``(n,)``.
+    over
+        Name of the forecast that all are compared with.
+    title
+        Of the figure.
+    """
+    view = View.around(events["latitude"], events["longitude"], aspect=(0.6, 1.2))
+    figure = style.new_figure(style.WIDTH_IN, 4.4)
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.1))  # type: ignore[misc]
+    # Each its own scale: a large loss would flatten a small gain.
+    rows = left.subplots(len(gained), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, value), colour in zip(rows, gained.items(), (style.BLUE, style.VERMILION, style.GREEN)):
+        axes.step(events["time"], np.cumsum(value), where="post", color=colour, linewidth=1.2)
+        axes.axhline(0, color=style.MUTED, linewidth=0.8)
+        axes.set_ylabel(f"{name} [nat]")
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    rows[0].set_title(f"{title}: gain over {over}, summed")
+    axes = right.subplots()
+    draw_base(axes, view)
+    name, value = next(iter(gained.items()))
+    limit = float(np.quantile(np.abs(value), 0.95)) or 1.0
+    # The largest on top: the many small ones would hide them.
+    order = np.argsort(np.abs(value))
+    east, north = view.frame.to_local(events["latitude"], events["longitude"])
+    drawn = axes.scatter(
+        east[order], north[order], c=np.asarray(value)[order], s=9, cmap="RdBu_r", vmin=-limit, vmax=limit,
+        edgecolors=style.MUTED, linewidths=0.15, zorder=3,
+    )  # fmt: skip
+    right.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02, label=f"gain of {name} by event [nat]")
     return figure

@@ -42,7 +42,7 @@ _COLUMNS = ["day", "longitude", "latitude", "magnitude"]
 
 @dataclass(frozen=True)
 class HybridSettings:
-    """What a hybrid is made of.
+    """What a hybrid is made of; the defaults are for the network of a country, places good to a kilometre.
 
     Parameters
     ----------
@@ -58,11 +58,11 @@ class HybridSettings:
         How often the background is made anew, of all that was there before [day].
     """
 
-    densities: tuple[tuple[int, float], ...] = ((3, 0.1), (5, 0.2), (15, 0.5))
-    reaches_km: tuple[float, ...] = (0.0, 0.12, 0.25)
+    densities: tuple[tuple[int, float], ...] = ((3, 1.0), (5, 4.0), (15, 8.0))
+    reaches_km: tuple[float, ...] = (0.0, 1.0, 3.0)
     prior: float = 2.0
     limit: float = 6.0
-    update_days: float = 91.0
+    update_days: float = 365.0
 
 
 @dataclass(frozen=True, eq=False)
