@@ -16,8 +16,18 @@ app = typer.Typer(no_args_is_help=True, help="Fit, apply and compare models of g
 Records = Annotated[
     Path,
     typer.Argument(
-        metavar="RECORDS", help="Table of ground motions (Parquet, CSV) or a flatfile that is read."
+        metavar="RECORDS",
+        help="Folder made by kaname records build, table of ground motions (Parquet, CSV), or flatfile.",
     ),
+]
+Where = Annotated[
+    str,
+    typer.Option(
+        "--where", metavar="SQL", help='Condition on its rows, such as "magnitude >= 5 AND rrup_km < 200".'
+    ),
+]
+HeldOutWhere = Annotated[
+    str, typer.Option("--held-out-where", metavar="SQL", help="Condition on the rows of --held-out.")
 ]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file; see kaname config gmm.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -36,12 +46,14 @@ def __getattr__(name: str) -> Any:
 def fit(
     records: Records,
     out: Annotated[Path, typer.Option("--out", help="File of the model, ending in .npz.")],
+    where: Where = "",
     held_out: Annotated[
         Path | None,
         typer.Option(
             "--held-out", help="Records it will be judged by: what they share with RECORDS is an error."
         ),
     ] = None,
+    held_out_where: HeldOutWhere = "",
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -51,14 +63,16 @@ def fit(
     from kaname.modeling.ground_motion.configuration import GroundMotionSettings
     from kaname.modeling.ground_motion.contract import get_model
     from kaname.modeling.ground_motion.saved import save_model
+    from kaname.modeling.strong_motion.reading import files_of
 
     settings = load_settings(GroundMotionSettings, config)
-    table, left_out = _records(records, settings.fill, settings.measures)
-    other = None if held_out is None else _records(held_out, settings.fill, settings.measures)[0]
+    table, left_out = _records(records, where, settings.fill, settings.measures)
+    other = _held_out(held_out, held_out_where, settings.fill, settings.measures)
     model = get_model(settings.model, **settings.options(settings.model))
     model.fit(table, settings.measures, held_out=other)
     provenance = {
-        "inputs": inputs_of([records]),
+        "inputs": inputs_of(files_of(records)),
+        "where": where,
         "left_out": left_out,
         "settings": settings.model_dump(mode="json"),
     }
@@ -91,14 +105,19 @@ def predict(
         str, typer.Argument(metavar="MODEL", help="File of a fitted model, or the name of a published one.")
     ],
     scenarios: Annotated[
-        Path, typer.Argument(metavar="SCENARIOS", help="Table or flatfile: a source and a site per row.")
+        Path,
+        typer.Argument(metavar="SCENARIOS", help="Database, table or flatfile: a source and a site per row."),
     ],
     measure: Annotated[list[str], typer.Option("--measure", help="Such as pga or sa(1); may be repeated.")],
     out: Annotated[Path, typer.Option("--out", help="Parquet or CSV file.")],
+    where: Where = "",
     observed: Annotated[
         Path | None,
         typer.Option("--observed", help="Records of the same events, from which their terms are estimated."),
     ] = None,
+    observed_where: Annotated[
+        str, typer.Option("--observed-where", metavar="SQL", help="Condition on the rows of --observed.")
+    ] = "",
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -115,6 +134,7 @@ def predict(
     from kaname.modeling.ground_motion.contract import get_model
     from kaname.modeling.ground_motion.learned import LearnedModel
     from kaname.modeling.ground_motion.saved import load_model
+    from kaname.modeling.strong_motion.reading import read_ground_motions
 
     if out.suffix not in (".parquet", ".csv"):
         raise InputError(f"predictions are written as .parquet or .csv, found {out.name}")
@@ -122,8 +142,10 @@ def predict(
     made = load_model(model) if model.endswith(".npz") else get_model(model, **settings.options(model))
     if observed is not None and not isinstance(made, LearnedModel):
         raise InputError("terms of observed events are known to learned models alone; give the file of one")
-    table = _filled(_read(scenarios), settings.fill)
-    seen = None if observed is None else _records(observed, settings.fill, tuple(measure))[0]
+    table = _filled(read_ground_motions(scenarios, where=where), settings.fill)
+    if table.empty:
+        raise InputError(f"{scenarios} has no row {_that(where)}")
+    seen = _held_out(observed, observed_where, settings.fill, tuple(measure))
     probabilities = (0.05, 0.16, 0.5, 0.84, 0.95)
     parts = []
     for name in measure:
@@ -161,12 +183,14 @@ def predict(
 def compare(
     records: Records,
     out: Annotated[Path, typer.Option("--out", help="Folder for comparison.parquet and scores.parquet.")],
+    where: Where = "",
     held_out: Annotated[
         Path | None,
         typer.Option(
             "--held-out", help="Records to score, models fitted to all of RECORDS; default: folds of RECORDS."
         ),
     ] = None,
+    held_out_where: HeldOutWhere = "",
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -181,11 +205,12 @@ def compare(
     from kaname.modeling.ground_motion.comparison import compare as compared
     from kaname.modeling.ground_motion.configuration import GroundMotionSettings
     from kaname.modeling.ground_motion.contract import get_model
+    from kaname.modeling.strong_motion.reading import files_of
 
     settings = load_settings(GroundMotionSettings, config)
-    table, left_out = _records(records, settings.fill, settings.measures)
+    table, left_out = _records(records, where, settings.fill, settings.measures)
     makers = {name: _maker(get_model, name, settings.options(name)) for name in settings.models}
-    other = None if held_out is None else _records(held_out, settings.fill, settings.measures)[0]
+    other = _held_out(held_out, held_out_where, settings.fill, settings.measures)
     rows, scores = compared(
         makers, table, settings.measures, by=settings.hold_out, held_out=other, seed=settings.seed + 1
     )
@@ -195,7 +220,9 @@ def compare(
     with replacing(out / "scores.parquet") as partial:
         scores.to_parquet(partial, index=False)
     facts = {
-        "inputs": inputs_of([records] if held_out is None else [records, held_out]),
+        "inputs": inputs_of(f for source in (records, held_out) if source for f in files_of(source)),
+        "where": where,
+        "held_out_where": held_out_where,
         "left_out": left_out,
         "software": software(),
     }
@@ -225,17 +252,6 @@ def _maker(get_model: Any, name: str, options: dict[str, Any]) -> Any:
     return lambda: get_model(name, **options)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """Return a table of ground motions, from one or from a flatfile."""
-    from kaname.core import tables
-    from kaname.core.shaking import GROUND_MOTIONS
-    from kaname.modeling.strong_motion.flatfiles import is_flatfile, read_flatfile
-
-    if path.suffix.lower() != ".parquet" and path.is_file() and is_flatfile(path):
-        return read_flatfile(path).table
-    return tables.read_table(path, GROUND_MOTIONS)
-
-
 def _filled(table: pd.DataFrame, fill: dict[str, float]) -> pd.DataFrame:
     from kaname.core.errors import InputError
 
@@ -249,24 +265,56 @@ def _filled(table: pd.DataFrame, fill: dict[str, float]) -> pd.DataFrame:
 
 
 def _records(
-    path: Path, fill: dict[str, float], measures: tuple[str, ...]
+    path: Path, where: str, fill: dict[str, float], measures: tuple[str, ...]
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the records to learn from or to score, and how many were left out for what."""
     import numpy as np
 
+    from kaname.core.errors import InputError
     from kaname.core.shaking import column_of
     from kaname.evaluate.audit import duplicates
+    from kaname.modeling.strong_motion.reading import read_ground_motions
 
-    table = _filled(_read(path), fill)
-    rejected = (table["quality"] == "rejected").to_numpy()
-    marked = (table["duplicate_of"] != "").to_numpy() & ~rejected
-    table = table[~rejected & ~marked].reset_index(drop=True)
+    table = _filled(read_ground_motions(path, where=where), fill)
+    reasons = {
+        "rejected": table["quality"] == "rejected",
+        "copies": table["duplicate_of"] != "",
+        "below ground": table["sensor_depth_m"] > 0,
+        "without a place": table[["latitude", "longitude"]].isna().any(axis=1),
+    }
+    left_out: dict[str, int] = {}
+    kept = np.ones(len(table), bool)
+    for name, found in reasons.items():
+        left_out[name] = int((found.to_numpy() & kept).sum())
+        kept &= ~found.to_numpy()
+    table = table[kept].reset_index(drop=True)
+    if table.empty:
+        raise InputError(f"{path} has no record {_that(where)} to learn from or to score; {_said(left_out)}")
     copies = duplicates(table, [column_of(m) for m in measures]) != np.arange(len(table))
-    left_out = {"rejected": int(rejected.sum()), "copies": int(marked.sum() + copies.sum())}
+    left_out["copies"] += int(copies.sum())
     return table[~copies].reset_index(drop=True), left_out
 
 
+def _held_out(
+    path: Path | None, where: str, fill: dict[str, float], measures: tuple[str, ...]
+) -> pd.DataFrame | None:
+    from kaname.core.errors import InputError
+
+    if path is None:
+        if where:
+            raise InputError("a condition on other records needs the records: --held-out or --observed")
+        return None
+    return _records(path, where, fill, measures)[0]
+
+
+def _that(where: str) -> str:
+    return f"with {where}" if where else "at all"
+
+
+def _said(left_out: dict[str, int]) -> str:
+    return "left out: " + (", ".join(f"{n} {what}" for what, n in left_out.items() if n) or "none")
+
+
 def _say_left_out(left_out: dict[str, int]) -> None:
-    said = ", ".join(f"{n} {what}" for what, n in left_out.items() if n)
-    if said:
-        typer.echo(f"left out: {said}", err=True)
+    if any(left_out.values()):
+        typer.echo(_said(left_out), err=True)
