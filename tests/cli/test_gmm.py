@@ -128,6 +128,85 @@ def test_what_leaks_or_lacks_is_refused(model: Path, case: Path, capsys: pytest.
     assert "nothing is written over" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def database(case: Path) -> Path:
+    """A database: records of ``train`` and ``test``, one rejected, one below ground, one without a place."""
+    both = pd.concat([read_table(case / f"{n}.parquet", GROUND_MOTIONS) for n in ("train", "test")])
+    first = both.iloc[[0]]
+    odd = [
+        first.assign(record_id="bad", quality="rejected", pga_cm_s2=np.nan),
+        first.assign(record_id="deep", sensor_depth_m=100.0, pga_cm_s2=0.1),
+        first.assign(record_id="nowhere", latitude=np.nan),
+    ]
+    write_table(pd.concat([both, *odd]), case / "db/ground_motions.parquet", GROUND_MOTIONS)
+    return case / "db"
+
+
+def test_a_database_and_queries_of_it(database: Path, case: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is asked of the database is what stands in the two tables, and the model is the same."""
+    out = case / "from_database.npz"
+    command = ["gmm", "fit", str(database), "--where", "event_id LIKE 'event 1-%'", "--out", str(out)]
+    other = ["--held-out", str(database), "--held-out-where", "event_id LIKE 'event 2-%'"]
+    assert main([*command, *other, "--config", f"{case}/quick.toml", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["left_out"] == {"rejected": 1, "copies": 0, "below ground": 1, "without a place": 1}
+    assert said["measures"]["pga"]["n_record"] == len(pd.read_parquet(case / "train.parquet"))
+    provenance = read_header(out)["provenance"]
+    assert provenance["where"] == "event_id LIKE 'event 1-%'"
+    assert provenance["inputs"][0]["path"] == f"{database}/ground_motions.parquet"
+    found = case / "of_one.csv"
+    command = ["gmm", "predict", str(out), str(database), "--where", "event_id = 'event 2-003'"]
+    command += ["--observed", str(database), "--observed-where", "event_id = 'event 2-003'"]
+    assert main([*command, "--measure", "pga", "--out", str(found)]) == 0
+    assert set(pd.read_csv(found)["event_id"]) == {"event 2-003"}
+
+
+def test_conditions_that_cannot_be_met(
+    database: Path, case: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit = ["gmm", "fit", str(database), "--config", f"{case}/quick.toml", "--out", f"{case}/x.npz"]
+    assert main([*fit, "--where", "depth > 3"]) == 2
+    assert "cannot answer" in capsys.readouterr().err
+    table = [*fit[:2], f"{case}/train.parquet", *fit[3:]]
+    assert main([*table, "--where", "depth > 3"]) == 2
+    assert "cannot answer" in capsys.readouterr().err
+    assert main([*fit, "--where", "magnitude > 9"]) == 2
+    assert "no record with magnitude > 9" in capsys.readouterr().err
+    assert main([*fit, "--held-out-where", "magnitude > 5"]) == 2
+    assert "needs the records" in capsys.readouterr().err
+    assert main(["gmm", "fit", str(case.parent), *fit[3:]]) == 1
+    assert "make one with kaname records build" in capsys.readouterr().err
+
+
+def test_real_records_from_files_to_scores(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """K-NET, CSMIP, ESM and GeoNet files: built, asked, predicted and compared."""
+    db = tmp_path / "db"
+    folders = [shared_data / "japan/knet_kiknet/knet/us2000cnnl"]
+    folders += [shared_data / f"strongmotion/records/{n}" for n in ("dmg", "esm", "geonet")]
+    assert main(["records", "build", *map(str, folders), "--db", str(db)]) in (0, 3)
+    (tmp_path / "gmm.toml").write_text(
+        'measures = ["pga", "sa(0.3)"]\nn_fold = 2\nmodels = ["boore_2014"]\nfill = {vs30_m_s = 400.0}\n'
+    )
+    config, used = ["--config", f"{tmp_path}/gmm.toml"], "quality = 'used'"
+    out = tmp_path / "predicted.csv"
+    command = ["gmm", "predict", "boore_2014", str(db), "--where", f"{used} AND event_id = 'us2000cnnl'"]
+    assert main([*command, "--measure", "pga", "--out", str(out), *config]) == 0
+    capsys.readouterr()
+    predicted = pd.read_csv(out)
+    assert predicted["record_id"].str.startswith("BO.AOM").all() and len(predicted) == 5
+    recorded = read_table(db / "ground_motions.parquet", GROUND_MOTIONS).set_index("record_id")["pga_cm_s2"]
+    apart = np.log(recorded[predicted["record_id"]].to_numpy()) - predicted["mean"]
+    assert (apart.abs() < 4 * np.hypot(predicted["tau"], predicted["phi"])).all()
+    out = tmp_path / "compared"
+    command = ["gmm", "compare", str(db), "--where", f"{used} AND magnitude >= 4", "--out", str(out)]
+    assert main([*command, *config]) == 0
+    rows = read_table(out / "comparison.parquet", COMPARISON)
+    assert rows["measure"].tolist() == ["pga", "sa(0.3)"] and (rows["n"] >= 9).all()
+    assert json.loads((out / "run.json").read_text())["where"] == f"{used} AND magnitude >= 4"
+
+
 def test_its_configuration_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "gmm"]) == 0
     assert 'model = "boosted"' in capsys.readouterr().out
