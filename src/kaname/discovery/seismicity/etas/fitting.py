@@ -81,13 +81,7 @@ def maximise(
     if unknown:
         raise InputError(f"no ETAS parameter {sorted(unknown)[0]!r}; known are {', '.join(NAMES)}")
     free = np.array([n not in fixed and not (n == "tau" and np.isinf(first.tau)) for n in NAMES])
-    low = np.array([LOW.get(n, -np.inf) for n in NAMES])
-    high = np.array([HIGH.get(n, np.inf) for n in NAMES])
-    # With less background its slope vanishes, and a search that strays there does not come back.
-    per_day = likelihood.weight * len(likelihood.target) / likelihood.days
-    low[NAMES.index("mu")] = np.log(_LEAST_BACKGROUND * per_day)
-    if np.isinf(first.tau):
-        low[NAMES.index("omega")] = 1e-3
+    low, high = bounds(likelihood, first)
     top = climb(
         lambda vector: likelihood.with_gradient(EtasParameters.from_vector(vector)),
         first.vector(),
@@ -101,6 +95,18 @@ def maximise(
     return Maximum(
         EtasParameters.from_vector(top.vector), top.value, top.covariance, top.n_pass, top.converged
     )
+
+
+def bounds(likelihood: Likelihood, first: EtasParameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return least and greatest `EtasParameters.vector` that are looked at."""
+    low = np.array([LOW.get(n, -np.inf) for n in NAMES])
+    high = np.array([HIGH.get(n, np.inf) for n in NAMES])
+    # With less background its slope vanishes, and a search that strays there does not come back.
+    per_day = likelihood.weight * len(likelihood.target) / likelihood.days
+    low[NAMES.index("mu")] = np.log(_LEAST_BACKGROUND * per_day)
+    if np.isinf(first.tau):
+        low[NAMES.index("omega")] = 1e-3
+    return low, high
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from kaname.discovery.seismicity.elementary import LN2, exp, log, log1p, log_rat
 N_SUM = 8
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+_TWO = 1 / np.sqrt(3)
+_SHORT = 0.03
 _PANEL = 2.0
 """Widest panel of a time integral, in units of log(s + c)."""
 _FEW = 2_000_000
@@ -150,23 +152,21 @@ def temporal_sums(time, weight, target, c, omega, inverse_tau):  # type: ignore[
 
 
 @njit(error_model="numpy", cache=True)
-def _decay(begin, end, c, omega, inverse_tau):  # type: ignore[no-untyped-def]
-    """Return the integrals of `time_integrals` for one pair of delays."""
-    s0 = s1 = s2 = s3 = half = 0.0
-    if end > begin:
-        low, high = np.log(begin + c), np.log(end + c)
-        n_panel = max(1, int(np.ceil((high - low) / _PANEL)))
-        half = (high - low) / n_panel / 2
-        for panel in range(n_panel):
-            for k in range(len(_NODES)):
-                u = low + half * (2 * panel + 1.0 + _NODES[k])
-                soon = exp(u)
-                delay = soon - c
-                h = _WEIGHTS[k] * exp(-delay * inverse_tau - omega * u)
-                s0 += h
-                s1 += h / soon
-                s2 += h * u
-                s3 += h * delay
+def _decay(low, high, c, omega, inverse_tau):  # type: ignore[no-untyped-def]
+    """Return the integrals of `time_integrals` between two values of log(s + c)."""
+    s0 = s1 = s2 = s3 = 0.0
+    n_panel = max(1, int(np.ceil((high - low) / _PANEL)))
+    half = (high - low) / n_panel / 2
+    for panel in range(n_panel):
+        for k in range(len(_NODES)):
+            u = low + half * (2 * panel + 1.0 + _NODES[k])
+            soon = exp(u)
+            delay = soon - c
+            h = _WEIGHTS[k] * exp(-delay * inverse_tau - omega * u)
+            s0 += h
+            s1 += h / soon
+            s2 += h * u
+            s3 += h * delay
     return s0 * half, s1 * half, s2 * half, s3 * half
 
 
@@ -183,7 +183,10 @@ def time_integrals(begin, end, c, omega, inverse_tau):  # type: ignore[no-untype
     """
     out = np.zeros((len(begin), 4))
     for i in prange(len(begin)):
-        out[i, 0], out[i, 1], out[i, 2], out[i, 3] = _decay(begin[i], end[i], c, omega, inverse_tau)
+        if end[i] > begin[i]:
+            low, high = np.log(begin[i] + c), np.log(end[i] + c)
+            s = _decay(low, high, c, omega, inverse_tau)
+            out[i, 0], out[i, 1], out[i, 2], out[i, 3] = s
     return out
 
 
@@ -202,13 +205,29 @@ def hidden_integrals(day, begin, end, share, c, omega, inverse_tau):  # type: ig
     """
     out = np.zeros((len(day), 4))
     for i in prange(len(day)):
-        for k in range(np.searchsorted(end, day[i]), len(begin)):
-            low = max(begin[k] - day[i], 0.0)
-            s0, s1, s2, s3 = _decay(low, end[k] - day[i], c, omega, inverse_tau)
-            out[i, 0] += share[k] * s0
-            out[i, 1] += share[k] * s1
-            out[i, 2] += share[k] * s2
-            out[i, 3] += share[k] * s3
+        last, high = -1.0, 0.0
+        s0 = s1 = s2 = s3 = 0.0
+        for k in range(np.searchsorted(end, day[i], side="right"), len(begin)):
+            # As a rule an interval begins where the one before it ended.
+            low = high if begin[k] == last else log(max(begin[k] - day[i], 0.0) + c)
+            last, high = end[k], log(end[k] - day[i] + c)
+            # Short ones need two nodes: an error of 1e-9 of theirs.
+            if high - low < _SHORT:
+                for side in (-_TWO, _TWO):
+                    u = (low + high + side * (high - low)) / 2
+                    soon = exp(u)
+                    h = share[k] * exp(-(soon - c) * inverse_tau - omega * u) * (high - low) / 2
+                    s0 += h
+                    s1 += h / soon
+                    s2 += h * u
+                    s3 += h * (soon - c)
+            else:
+                s = _decay(low, high, c, omega, inverse_tau)
+                s0 += share[k] * s[0]
+                s1 += share[k] * s[1]
+                s2 += share[k] * s[2]
+                s3 += share[k] * s[3]
+        out[i, 0], out[i, 1], out[i, 2], out[i, 3] = s0, s1, s2, s3
     return out
 
 
