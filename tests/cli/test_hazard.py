@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from tests.support.hazard_files import write_declaration
 
 from kaname.cli import main
+from kaname.core.hazard import HAZARD_CURVES
+from kaname.core.tables import read_table
 
 
 def test_export_writes_two_files_and_says_how_far_they_are_off(
@@ -58,3 +62,75 @@ def test_a_scenario_of_damage_to_parquet(
     assert json.loads(capsys.readouterr().out)["calculation_mode"] == "scenario_damage"
     assert len(pd.read_parquet(tmp_path / "events.parquet")) == 3
     assert json.loads((tmp_path / "run.json").read_text())["parameters"]
+
+
+def test_smooth_makes_a_forecast_that_classical_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    n = 300
+    table = pd.DataFrame(
+        {
+            "event_id": [f"e{k}" for k in range(n)],
+            "time": pd.Timestamp("2000-01-01") + pd.to_timedelta(np.sort(rng.uniform(0, 3650, n)), "D"),
+            "longitude": rng.uniform(10, 11, n), "latitude": rng.uniform(45, 46, n),
+            "magnitude": (3 + np.floor(rng.exponential(0.43, n) * 10) / 10).round(1),
+        }
+    )  # fmt: skip
+    table.to_csv(tmp_path / "events.csv", index=False)
+    words = ["hazard", "smooth", str(tmp_path / "events.csv"), "--start", "2000-01-01", "--end", "2010-01-01"]
+    words += ["--magnitude-min", "3", "--magnitude-max", "6.5", "--bounds", "10,45,11,46", "--cell", "0.2"]
+    path = write_declaration(tmp_path)
+    assert main([*words, "--out", str(tmp_path / "forecast.parquet"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["earthquakes"] == n and said["cells"] == 25
+    assert said["magnitudes"] == [2.95, 6.45]
+    assert said["per_year"] == pytest.approx(n / 10, rel=0.01)
+    assert (tmp_path / "forecast.run.json").is_file()
+    path.write_text(path.read_text().replace("magnitude_min = 5.0", "magnitude_min = 4.9"))
+    out = tmp_path / "out"
+    assert main(["hazard", "classical", str(path), "--out", str(out), "--write-only", "--json"]) == 0
+    sources = {row["name"]: row for row in json.loads(capsys.readouterr().out)["sources"]}
+    # Those of 4.95 or more: the first bin that begins above 4.9.
+    tail = (10 ** (-said["b"] * 2.0) - 10 ** (-said["b"] * 3.5)) / (1 - 10 ** (-said["b"] * 3.5))
+    assert sources["grid"]["rate_per_year"] == pytest.approx(said["per_year"] * tail, rel=0.005)
+    assert {path.name for path in (out / "job").iterdir()} >= {"job.ini", "sources_0.xml", "sites.csv"}
+    assert json.loads((out / "run.json").read_text())["settings"]["name"] == "test"
+
+
+def test_classical_needs_openquake_before_it_writes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["hazard", "classical", str(write_declaration(tmp_path)), "--out", str(tmp_path / "out")]
+    assert main([*words, "--python", str(tmp_path / "python")]) == 1
+    assert "no Python at" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_configuration_of_hazard_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "hazard"]) == 0
+    text = capsys.readouterr().out
+    assert "source_models" in text and "[disaggregation]" in text
+
+
+@pytest.mark.extra
+@pytest.mark.slow
+def test_classical_to_tables_maps_and_figures(
+    openquake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_declaration(
+        tmp_path, disaggregation='{sites = ["B"], probability = 0.1}',
+        sites='{file = "sites.csv", vs30_m_s = 800, basin = "california", '
+        "grid = {bounds = [10.0, 45.0, 10.4, 45.2], spacing_degree = 0.2}}",
+    )  # fmt: skip
+    out = tmp_path / "out"
+    assert main(["hazard", "classical", str(path), "--out", str(out), "--python", openquake, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    wanted = {"hazard_curves.parquet", "hazard_levels.parquet", "disaggregation.parquet", "map_pga.tif"}
+    wanted |= {"map_sa_1.geojson", "hazard_curves.png", "uniform_hazard_spectra.png", "disaggregation_B.png"}
+    assert wanted | {"map_pga.png"} <= set(said["files"])
+    assert all((out / name).stat().st_size > 0 for name in said["files"])
+    curves = read_table(out / "hazard_curves.parquet", HAZARD_CURVES)
+    assert curves["site"].unique().tolist() == ["A", "B", ""]
+    points = json.loads((out / "map_pga.geojson").read_text())["features"]
+    assert len(points) == 6 and points[0]["properties"]["mean_0.1"] > 10

@@ -8,11 +8,108 @@ from typing import Annotated, Any
 
 import typer
 
+from kaname.cli._options import AsJson, Bounds
+from kaname.cli._seismicity import RegionFile
+
 app = typer.Typer(
     no_args_is_help=True, help="Hazard and damage by OpenQuake, with Kaname's models in the logic tree."
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Cores = Annotated[int, typer.Option("--cores", min=1, help="Processes of OpenQuake.")]
+Interpreter = Annotated[
+    Path | None,
+    typer.Option("--python", help="OpenQuake's interpreter; default: KANAME_OPENQUAKE_PYTHON."),
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the configuration when it is asked for: it brings the models of ground motion with it."""
+    if name == "Settings":
+        from kaname.modeling.hazard.declaration import Calculation
+
+        return Calculation
+    raise AttributeError(name)
+
+
+@app.command()
+def classical(
+    declaration: Annotated[
+        Path,
+        typer.Argument(metavar="DECLARATION", help="TOML: sources, models, sites (kaname config hazard)."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for tables, maps, figures, the job and run.json.")
+    ],
+    write_only: Annotated[
+        bool, typer.Option("--write-only", help="Write the files of OpenQuake's job, and do not run it.")
+    ] = False,
+    cores: Cores = 1,
+    python: Interpreter = None,
+    as_json: AsJson = False,
+) -> None:
+    """Classical hazard from areas, faults and smoothed seismicity: curves, maps, spectra, disaggregation."""
+    from kaname.cli import _hazard
+    from kaname.core.provenance import inputs_of, software, write_json
+    from kaname.modeling.hazard.classical import run as run_classical
+    from kaname.modeling.hazard.classical import write_job
+    from kaname.modeling.hazard.declaration import load_calculation
+    from kaname.modeling.hazard.isolated import interpreter
+
+    calculation = load_calculation(declaration)
+    if not write_only:
+        # Before anything is written: without OpenQuake there will be no hazard.
+        interpreter(python)
+    job = write_job(calculation, out / "job")
+    sources = _hazard.sources(job)
+    summary: dict[str, Any] = {"name": calculation.name, "sites": len(job.sites), "sources": sources}
+    if not write_only:
+        hazard = run_classical(job, cores=cores, python=python)
+        summary["files"] = _hazard.write(out, job, hazard)
+        summary["levels"] = _hazard.levels(hazard)
+    record = {
+        "verb": "hazard classical",
+        "software": software(),
+        "inputs": inputs_of([declaration, *_hazard.inputs(job)]),
+        "settings": calculation.model_dump(mode="json"),
+    }
+    write_json(out / "run.json", {**record, "result": summary})
+    typer.echo(json.dumps(summary) if as_json else _hazard.text(summary, out))
+
+
+@app.command()
+def smooth(
+    catalog: Annotated[
+        list[Path],
+        typer.Argument(metavar="CATALOG...", help="Events less aftershocks: kaname seismicity --out."),
+    ],
+    start: Annotated[str, typer.Option("--start", metavar="TIME", help="Since when it is complete, UTC.")],
+    end: Annotated[str, typer.Option("--end", metavar="TIME", help="Its end, UTC.")],
+    magnitude_min: Annotated[float, typer.Option("--magnitude-min", help="Completeness of the catalogue.")],
+    magnitude_max: Annotated[float, typer.Option("--magnitude-max", help="Greatest magnitude there can be.")],
+    out: Annotated[Path, typer.Option("--out", help="Forecasts table (.parquet, .csv).")],
+    region: RegionFile = None,
+    bounds: Bounds = "",
+    cell: Annotated[float, typer.Option("--cell", help="Width of cells [degree].")] = 0.1,
+    neighbours: Annotated[
+        int, typer.Option("--neighbours", min=1, help="The bandwidth is the distance to this neighbour.")
+    ] = 5,
+    bandwidth_min: Annotated[float, typer.Option("--bandwidth-min", help="Least bandwidth [km].")] = 5.0,
+    uniform: Annotated[
+        float, typer.Option("--uniform", help="Share that is spread evenly over the region.")
+    ] = 0.05,
+    as_json: AsJson = False,
+) -> None:
+    """Smooth a catalogue into rates per year in cells and bins of magnitude, for kaname hazard classical."""
+    from kaname.cli import _hazard
+
+    settings = {
+        "neighbours": neighbours, "bandwidth_min_km": bandwidth_min, "uniform": uniform,
+    }  # fmt: skip
+    summary = _hazard.smooth(
+        catalog, start, end, magnitude_min, magnitude_max, out, region, bounds, cell, settings
+    )
+    lines = "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in summary.items())
+    typer.echo(json.dumps(summary) if as_json else lines)
 
 
 @app.command()
@@ -30,11 +127,8 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Override a parameter of the job; may be repeated."),
     ] = None,
-    cores: Annotated[int, typer.Option("--cores", min=1, help="Processes of OpenQuake.")] = 1,
-    python: Annotated[
-        Path | None,
-        typer.Option("--python", help="OpenQuake's interpreter; default: KANAME_OPENQUAKE_PYTHON."),
-    ] = None,
+    cores: Cores = 1,
+    python: Interpreter = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a job of OpenQuake (scenario, hazard, disaggregation, damage); write its tables as Parquet."""

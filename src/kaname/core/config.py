@@ -108,7 +108,7 @@ def _keys(cls: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def _model_class(annotation: Any) -> type[BaseModel] | None:
-    """Return the model in ``Model`` or ``Model | None``."""
+    """Return the model in ``Model``, ``Model | None`` or ``tuple[Model, ...]``."""
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
@@ -128,19 +128,21 @@ def to_toml(settings: type[BaseModel] | BaseModel) -> str:
     return "\n".join(_section(settings, "")).strip("\n") + "\n"
 
 
-def _section(settings: type[BaseModel] | BaseModel, name: str) -> Iterator[str]:
+def _section(settings: type[BaseModel] | BaseModel, name: str, several: bool = False) -> Iterator[str]:
     cls = settings if isinstance(settings, type) else type(settings)
     if name:
-        yield f"\n[{name}]"
+        yield f"\n[[{name}]]" if several else f"\n[{name}]"
     yield from _comment(cls.__doc__ or "")
-    sections: list[tuple[str, type[BaseModel] | BaseModel]] = []
+    sections: list[tuple[str, type[BaseModel] | BaseModel, bool, bool]] = []
     for key, field in cls.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
         value = default if isinstance(settings, type) else getattr(settings, key)
-        if value is PydanticUndefined and (nested := _model_class(field.annotation)):
-            value = nested
+        nested, many = _model_class(field.annotation), get_origin(field.annotation) is tuple
         if isinstance(value, BaseModel) or (isinstance(value, type) and issubclass(value, BaseModel)):
-            sections.append((key, value))
+            sections.append((key, value, many, True))
+            continue
+        if nested is not None and (value is None or value is PydanticUndefined or value == ()):
+            sections.append((key, nested, many, value is PydanticUndefined))
             continue
         yield ""
         yield from _comment(_meaning(field, default))
@@ -150,8 +152,14 @@ def _section(settings: type[BaseModel] | BaseModel, name: str) -> Iterator[str]:
             yield f"# {key} ="
         else:
             yield f"{key} = {_value(to_jsonable_python(value, inf_nan_mode='constants'))}"
-    for key, nested_settings in sections:
-        yield from _section(nested_settings, f"{name}.{key}" if name else key)
+    for key, nested_settings, many, present in sections:
+        lines = _section(nested_settings, f"{name}.{key}" if name else key, many)
+        if present:
+            yield from lines
+        else:
+            # A section that may be left out, or stand any number of times: all of it is a comment.
+            yield ""
+            yield from ("# " + line if line else "#" for line in "\n".join(lines).strip("\n").split("\n"))
 
 
 def _meaning(field: FieldInfo, default: Any) -> str:

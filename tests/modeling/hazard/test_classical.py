@@ -178,6 +178,7 @@ def test_an_exported_model_must_be_for_what_it_is_asked(tmp_path: Path) -> None:
 
 # What follows is integrated here, over magnitude and place, with our own model and distances.
 
+SMALL_RING = [[10.0, 45.0], [10.4, 45.0], [10.4, 45.4], [10.0, 45.4]]
 BOORE = '[{tectonic_region = "active_shallow", model = "BooreEtAl2014"}]'
 ONE_SITE = "name,longitude,latitude,vs30_m_s\nA,{},{},760\n"
 LEVELS = '{pga = [10.0, 1000.0, 9], "sa(1)" = [5.0, 500.0, 9]}'
@@ -212,14 +213,15 @@ def test_area_against_an_integral_by_hand(openquake: str, tmp_path: Path) -> Non
         tmp_path, levels=LEVELS, ground_motion=BOORE, area_spacing_km="2.0", quantiles="[]",
         source_models='[{name = "area", files = ["sources.geojson"]}]', sites='{file = "sites.csv"}',
     )  # fmt: skip
-    write_sources(tmp_path / "sources.geojson", feature(AREA, "Polygon", [RING]))
-    (tmp_path / "sites.csv").write_text(ONE_SITE.format(10.4, 45.3))
+    write_sources(tmp_path / "sources.geojson", feature(AREA, "Polygon", [SMALL_RING]))
+    (tmp_path / "sites.csv").write_text(ONE_SITE.format(10.2, 45.1))
     job = write_job(load_calculation(path), tmp_path / "job")
     curves = run(job, python=openquake).curves
     # Points of the polygon on a fine grid, each with the share of the ground that it stands for.
-    lon, lat = np.meshgrid(10 + (np.arange(150) + 0.5) / 150, 45 + (np.arange(150) + 0.5) / 150)
+    step = 0.4 * (np.arange(150) + 0.5) / 150
+    lon, lat = np.meshgrid(10 + step, 45 + step)
     weight = np.cos(np.radians(lat)).ravel()
-    east, north = LocalFrame(45.3, 10.4).to_local(lat.ravel(), lon.ravel())
+    east, north = LocalFrame(45.1, 10.2).to_local(lat.ravel(), lon.ravel())
     n = 40
     edges = np.linspace(5.0, 7.0, n + 1)
     rates = -np.diff(10 ** (-0.95 * edges))
@@ -254,9 +256,10 @@ def test_faults_against_an_integral_by_hand(openquake: str, tmp_path: Path) -> N
         (folder / "sites.csv").write_text(ONE_SITE.format(11.3, 45.4))
         job = write_job(load_calculation(path), folder / "job")
         found[name] = run(job, python=openquake).curves
-    # The whole surface: one rupture, and its own rate.
+    # The whole surface: one rupture, and its own rate. The trace is where the fault would meet the ground.
+    east = LocalFrame(45.1, 11.2).to_geographic(2 / np.tan(np.radians(60)), 0.0)[1]
     plane = rectangles(
-        np.array([45.1]), np.array([11.2]), np.array([2.0]), strike_deg=0.0, dip_deg=60.0, length_km=77.81,
+        np.array([45.1]), np.array([east]), np.array([2.0]), strike_deg=0.0, dip_deg=60.0, length_km=77.81,
         width_km=12 / np.sin(np.radians(60)),
     )  # fmt: skip
     whole = Rupture((45.4, 11.2, 8.0), plane)

@@ -286,16 +286,22 @@ def smoothed(properties: SmoothedProperties, forecast: pd.DataFrame) -> Smoothed
     if not len(edges):
         raise InputError(f"{where}: no bin at or above magnitude {properties.magnitude_min:g}")
     closed = table["magnitude_max"] - table["magnitude_min"]
-    widths = np.unique(np.concatenate([closed.dropna().to_numpy(), np.diff(edges)]).round(6))
-    if len(widths) != 1 or table.loc[closed.isna(), "magnitude_min"].lt(edges[-1] - 1e-6).any():
+    widths = np.concatenate([closed.dropna().to_numpy(), np.diff(edges)])
+    width = float(np.median(widths)) if len(widths) else np.nan
+    if (
+        not np.allclose(widths, width, rtol=0, atol=1e-4)
+        or not width > 0
+        or table.loc[closed.isna(), "magnitude_min"].lt(edges[-1] - 1e-6).any()
+    ):
         raise InputError(
             f"{where}: expected bins of magnitude of one width, found {len(edges)} of widths "
-            f"{', '.join(f'{w:g}' for w in widths) or 'without end'}; kaname hazard smooth makes such bins"
+            f"{', '.join(f'{w:g}' for w in np.unique(widths.round(4))) or 'without end'}, the highest alone "
+            "may be open; kaname hazard smooth makes such bins"
         )
     table = table.assign(
         lon=(table["longitude_min"] + table["longitude_max"]) / 2,
         lat=(table["latitude_min"] + table["latitude_max"]) / 2,
-        bin=np.round((table["magnitude_min"] - edges[0]) / widths[0]).astype(int),
+        bin=np.round((table["magnitude_min"] - edges[0]) / width).astype(int),
     )
     if table.duplicated(["lon", "lat", "bin"]).any():
         raise InputError(f"{where}: a cell stands twice; layers of depth are not told apart here")
@@ -306,7 +312,7 @@ def smoothed(properties: SmoothedProperties, forecast: pd.DataFrame) -> Smoothed
         raise InputError(f"{where}: nothing is expected at or above magnitude {properties.magnitude_min:g}")
     place = np.array([(lon, lat) for lat, lon in wide.index])
     return Smoothed(
-        properties, place, float(edges[0] + widths[0] / 2), float(widths[0]), wide.to_numpy() / years
+        properties, place, round(float(edges[0]) + width / 2, 9), round(width, 9), wide.to_numpy() / years
     )
 
 

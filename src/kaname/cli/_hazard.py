@@ -1,0 +1,165 @@
+"""What ``kaname hazard classical`` and ``smooth`` are composed of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kaname.modeling.hazard.classical import Hazard, Job
+
+BIN = 0.1
+"""Width of the bins of magnitude of smoothed seismicity."""
+
+
+def sources(job: Job) -> list[dict[str, Any]]:
+    """Return what every source amounts to, with the source model it is of."""
+    from kaname.modeling.hazard.sources import summary
+
+    width = job.calculation.magnitude_width
+    return [
+        {"source_model": name, **row} for name, mine in job.sources.items() for row in summary(mine, width)
+    ]
+
+
+def inputs(job: Job) -> list[Path]:
+    """Return the files that the declaration names."""
+    calculation = job.calculation
+    files = [f for m in calculation.source_models for f in (*m.files, *(s.forecast for s in m.smoothed))]
+    files += [table for module in job.models for table in (module, module.with_suffix(".npz"))]
+    return files + ([calculation.sites.file] if calculation.sites.file is not None else [])
+
+
+def write(out: Path, job: Job, hazard: Hazard) -> list[str]:
+    """Write tables, maps and figures; return the names of the files."""
+    from kaname.core.hazard import DISAGGREGATION, HAZARD_CURVES, HAZARD_LEVELS
+    from kaname.core.tables import write_table
+    from kaname.modeling.field.maps import unit_label, write_grid
+    from kaname.report import hazard as report
+    from kaname.report.shaking import hazard_maps
+
+    files = [
+        write_table(hazard.curves, out / "hazard_curves.parquet", HAZARD_CURVES),
+        write_table(hazard.levels, out / "hazard_levels.parquet", HAZARD_LEVELS),
+    ]
+    figures = {}
+    named = hazard.curves[hazard.curves["site"] != ""]
+    if len(named):
+        figures["hazard_curves"] = report.site_curves(named, label=unit_label)
+    spectra = hazard.levels[(hazard.levels["site"] != "") & hazard.levels["period_s"].notna()]
+    if spectra["period_s"].nunique() > 1:
+        figures["uniform_hazard_spectra"] = report.uniform_hazard_spectra(spectra)
+    if len(hazard.disaggregation):
+        files.append(write_table(hazard.disaggregation, out / "disaggregation.parquet", DISAGGREGATION))
+        for site, part in hazard.disaggregation.groupby("site", sort=False):
+            figures[f"disaggregation_{_file(str(site))}"] = report.disaggregation(part, label=unit_label)
+    if job.grid is not None:
+        points = hazard.levels[hazard.levels["site"] == ""]
+        for measure, own in points.groupby("measure", sort=False):
+            layers = {
+                f"{statistic}_{probability:g}": part["level"].to_numpy()
+                for (statistic, probability), part in own.groupby(["statistic", "probability"], sort=False)
+            }
+            files += write_grid(out, f"map_{_file(str(measure))}", job.grid, layers)
+            shown = {
+                f"{probability:g} in {job.calculation.years:g} years (once in {period:.0f})": part["level"]
+                .to_numpy()
+                .reshape(job.grid.shape)
+                for (probability, period), part in own[own["statistic"] == "mean"].groupby(
+                    ["probability", "return_period_years"], sort=False
+                )
+            }
+            figures[f"map_{_file(str(measure))}"] = hazard_maps(
+                job.grid.latitude, job.grid.longitude, shown, label=unit_label(str(measure)),
+                title=f"{job.calculation.name}: mean hazard",
+            )  # fmt: skip
+    for stem, figure in figures.items():
+        files.append(out / f"{stem}.png")
+        figure.savefig(files[-1], dpi=130)
+    return [path.name for path in files]
+
+
+def _file(name: str) -> str:
+    """Return a name in letters that every file system takes: ``sa_0_3_`` for ``sa(0.3)``."""
+    return "".join(c if c.isalnum() else "_" for c in name).strip("_")
+
+
+def levels(hazard: Hazard) -> list[dict[str, Any]]:
+    """Return mean levels at the named sites."""
+    rows = hazard.levels[(hazard.levels["site"] != "") & (hazard.levels["statistic"] == "mean")]
+    keys = ["site", "measure", "probability", "return_period_years", "level"]
+    found: list[dict[str, Any]] = rows[keys].round({"return_period_years": 1, "level": 3}).to_dict("records")
+    return found
+
+
+def text(summary: dict[str, Any], out: Path) -> str:
+    """Return the summary in lines."""
+    lines = [f"{summary['name']}: {summary['sites']} sites"]
+    for row in summary["sources"]:
+        lines.append(
+            f"  {row['source_model']}: {row['kind']} {row['name']}: {row['rate_per_year']:.4g} per year, "
+            f"M {row['magnitude_min']:g} to {row['magnitude_max']:g}"
+        )
+    for row in summary.get("levels", []):
+        lines.append(
+            f"  {row['site']}: {row['measure']} {row['level']:g} with probability {row['probability']:g} "
+            f"(once in {row['return_period_years']:.0f} years)"
+        )
+    lines += [f"  {out / name}" for name in summary.get("files", [])]
+    return "\n".join(lines)
+
+
+def smooth(
+    catalog: list[Path],
+    start: str,
+    end: str,
+    magnitude_min: float,
+    magnitude_max: float,
+    out: Path,
+    region: Path | None,
+    bounds: str,
+    cell: float,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """Fit the smoothed model, write one year of it as a forecasts table, and return what was found."""
+    import numpy as np
+
+    from kaname.cli._seismicity import events_of, region_of
+    from kaname.core.errors import InputError
+    from kaname.core.forecasts import FORECASTS
+    from kaname.core.provenance import inputs_of, software, write_json
+    from kaname.core.tables import write_table
+    from kaname.core.time import as_time
+    from kaname.discovery.seismicity.contract import Target
+    from kaname.discovery.seismicity.forecasting import cells, prepare
+    from kaname.discovery.seismicity.smoothed import Smoothed
+
+    if not magnitude_min < magnitude_max:
+        raise InputError(f"--magnitude-max {magnitude_max:g} must be above --magnitude-min {magnitude_min:g}")
+    given, notes = events_of(catalog)
+    prepared = prepare(given, magnitude_min=magnitude_min, region=region_of(region, bounds))
+    where, events, width = prepared.region, prepared.events, prepared.magnitude_bin
+    known = Target(where, as_time(start), as_time(end), magnitude_min)
+    model = Smoothed(magnitude_bin=width, magnitude_max=magnitude_max, **settings).fit(events, known)
+    least = magnitude_min - width / 2
+    n = max(1, round((magnitude_max - least) / BIN))
+    edges = (least + BIN * np.arange(n + 1)).round(6)
+    year = Target(where, known.end, known.end + np.timedelta64(round(365.25 * 86400), "s"), magnitude_min)
+    table = model.expected(events, year, cells(where, cell), edges)
+    write_table(table, out, FORECASTS)
+    summary = {
+        "earthquakes": round(model.rate_ * known.days),
+        "per_year": round(float(table["expected"].sum()), 4),
+        "b": round(model.b_, 3),
+        "magnitudes": [float(edges[0]), float(edges[-1])],
+        "cells": int(len(table) / n),
+        "notes": [*notes, *prepared.notes],
+        "written": str(out),
+    }
+    record = {"verb": "hazard smooth", "software": software(), "inputs": inputs_of(catalog)}
+    options = {
+        "start": start, "end": end, "magnitude_min": magnitude_min, "magnitude_max": magnitude_max,
+        "region": region, "bounds": bounds, "cell_degree": cell, **settings,
+    }  # fmt: skip
+    write_json(out.with_suffix(".run.json"), {**record, "settings": options, "result": summary})
+    return summary
