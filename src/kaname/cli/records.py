@@ -37,6 +37,13 @@ def build(
         str, typer.Option("--region", help="Tectonic region of all inputs, such as active_shallow.")
     ] = "",
     licence: Annotated[str, typer.Option("--licence", help="Licence of all inputs.")] = "",
+    vs30: Annotated[
+        Path | None,
+        typer.Option(
+            "--vs30-map",
+            help="Vs30 by place (GeoTIFF or CSV, m/s) for sites that state none.",
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes on this machine.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
@@ -56,7 +63,13 @@ def build(
     started = datetime.now(UTC)
     settings = load_settings(Settings, config)
     built = build_database(
-        inputs, db, settings=settings, tectonic_region=region, licence=licence, workers=workers
+        inputs,
+        db,
+        settings=settings,
+        tectonic_region=region,
+        licence=licence,
+        vs30=vs30,
+        workers=workers,
     )
     files = [p for i in inputs for p in ([i] if i.is_file() else sorted(i.rglob("*"))) if p.is_file()]
     write_json(
@@ -67,7 +80,7 @@ def build(
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "software": software(),
             "configuration": settings.model_dump(mode="json"),
-            "inputs": inputs_of(files),
+            "inputs": inputs_of([*files, *([vs30] if vs30 else [])]),
             "summary": built.counts,
         },
     )

@@ -44,6 +44,19 @@ def z2pt5_km_of(vs30_m_s: ArrayLike, region: Region) -> NDArray[np.float64]:
     raise InputError(f"region {region!r}; expected california or japan")
 
 
+def basin_region(latitude: ArrayLike, longitude: ArrayLike) -> NDArray[np.object_]:
+    """Return which relation of basins holds at places [degrees]: ``japan``, and ``california`` elsewhere.
+
+    Japan is 24 to 46 N and 122.5 to 146.5 E without what lies west of 129 E north of 34.2 N (Korea) and west
+    of 138 E north of 42 N (Primorye). Elsewhere California's relations stand in, for want of better ones.
+    """
+    lat, lon = np.broadcast_arrays(np.asarray(latitude, float), np.asarray(longitude, float))
+    east = lon % 360.0
+    inside = (lat >= 24) & (lat <= 46) & (east >= 122.5) & (east <= 146.5)
+    abroad = ((east < 129) & (lat > 34.2)) | ((east < 138) & (lat > 42))
+    return np.where(inside & ~abroad, "japan", "california").astype(object)
+
+
 def pgv_amplification(
     vs30_m_s: ArrayLike,
     relation: Literal["fujimoto_midorikawa_2006", "matsuoka_midorikawa_1994"] = "fujimoto_midorikawa_2006",

@@ -40,6 +40,7 @@ from kaname.modeling.strong_motion.gathering import (
 )
 from kaname.modeling.strong_motion.measuring import FOURIER, RECORD_MEASURES, measure
 from kaname.modeling.strong_motion.processing import Processed, Settings, process
+from kaname.modeling.strong_motion.sites import read_vs30, with_sites
 
 JOBS_NAME = "jobs.sqlite"
 RUPTURE_KM, RUPTURE_MAGNITUDE = 100.0, 0.5
@@ -90,6 +91,7 @@ def build_database(
     settings: Settings | None = None,
     tectonic_region: str = "",
     licence: str = "",
+    vs30: str | Path | None = None,
     workers: int = 1,
 ) -> Built:
     """Read, process and measure every record of the inputs and write or extend the database.
@@ -105,19 +107,24 @@ def build_database(
         How records are processed.
     tectonic_region, licence
         Of all inputs, as they do not state it themselves.
+    vs30
+        Vs30 by place (GeoTIFF or CSV) for the sites that state none; see `sites.read_vs30`.
     workers
         Processes.
 
     Raises
     ------
     NotFoundError
-        When there is no such input.
+        When there is no such input or map.
+    FormatError
+        When the map is none.
     InputError
         When there is no such tectonic region.
     """
     if tectonic_region not in GROUND_MOTIONS["tectonic_region"].choices:
         raise InputError(f"no tectonic region {tectonic_region!r}; known are those of ground_motions")
     out = Path(folder)
+    vs30_map = None if vs30 is None else read_vs30(vs30)
     found = sort_inputs(inputs)
     failures = [_unknown(path) for path in found.others]
     tasks = _tasks(found, settings or Settings())
@@ -137,7 +144,8 @@ def build_database(
     new["tectonic_region"] = new["tectonic_region"].where(new["tectonic_region"] != "", tectonic_region)
     new["licence"] = new["licence"].where(new["licence"] != "", licence)
     merged = {name: _extended(out, name, frame) for name, frame in frames.items()}
-    merged["ground_motions"] = link(merged["ground_motions"])
+    linked = link(merged["ground_motions"])
+    merged["ground_motions"] = tables.validate(with_sites(linked, vs30_map=vs30_map), GROUND_MOTIONS)
     for path in found.ruptures:
         try:
             merged["ground_motions"] = with_rupture(merged["ground_motions"], read_srcmod(path))
