@@ -192,6 +192,17 @@ def test_the_disk_gives_back_what_it_got(tmp_path, rows):
     pd.testing.assert_frame_equal(tables.read_table(path, PICKS), made)
 
 
+def test_a_path_that_ends_in_csv_is_written_and_read_as_csv(tmp_path):
+    rows = [
+        EVENT,
+        {**EVENT, "event_id": "NA #2", "time": "2010-05-27T16:24:33.123456789", "magnitude": 1 / 3},
+    ]
+    made = tables.table(rows, EVENTS)
+    path = tables.write_table(made, tmp_path / "events.csv", EVENTS)
+    assert path.read_text().startswith('"event_id",')
+    pd.testing.assert_frame_equal(tables.read_table(path, EVENTS), made)
+
+
 def test_units_and_meanings_travel_with_the_file(tmp_path):
     path = tables.write_table(tables.table([PICK], PICKS), tmp_path / "deep" / "picks.parquet", PICKS)
     schema = pq.read_schema(path)

@@ -5,6 +5,7 @@ A table is a pandas ``DataFrame``; on disk it is Parquet. Times are UTC ``dateti
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -397,7 +398,9 @@ def _check(values: pd.Series, absent: pd.Series, column: Column, where: str) -> 
 
 
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str], schema: Schema) -> Path:
-    """Validate and write a table as Parquet, in one atomic rename, with units and meanings as metadata.
+    """Validate and write a table in one atomic rename; what `read_table` reads is the same table.
+
+    As Parquet, with units and meanings as metadata; as CSV where the path ends so.
 
     Raises
     ------
@@ -410,7 +413,13 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str], schema: Schem
     import pyarrow.parquet as pq
 
     target = Path(path)
-    arrow = pa.Table.from_pandas(validate(frame, schema), preserve_index=False)
+    table = validate(frame, schema)
+    if target.suffix.lower() == ".csv":
+        with replacing(target) as partial:
+            # Text in quotes: outside, what follows a # would be read as a comment.
+            table.to_csv(partial, index=False, quoting=csv.QUOTE_NONNUMERIC)
+        return target
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
     meaning = {c.name: {"unit": c.unit, "meaning": c.meaning} for c in schema.columns}
     fields = [f.with_metadata(meaning[f.name]) if f.name in meaning else f for f in arrow.schema]
     arrow = arrow.cast(
