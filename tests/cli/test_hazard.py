@@ -87,6 +87,10 @@ def test_smooth_makes_a_forecast_that_classical_takes(
     assert said["magnitudes"] == [2.95, 6.45]
     assert said["per_year"] == pytest.approx(n / 10, rel=0.01)
     assert (tmp_path / "forecast.run.json").is_file()
+    assert main([*words, "--b", "1.2", "--out", str(tmp_path / "steep.parquet"), "--json"]) == 0
+    steep = json.loads(capsys.readouterr().out)
+    assert steep["b"] == 1.2 and steep["b_of_events"] == said["b"]
+    assert steep["per_year"] == said["per_year"]
     path.write_text(path.read_text().replace("magnitude_min = 5.0", "magnitude_min = 4.9"))
     out = tmp_path / "out"
     assert main(["hazard", "classical", str(path), "--out", str(out), "--write-only", "--json"]) == 0

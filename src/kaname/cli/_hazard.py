@@ -119,7 +119,8 @@ def smooth(
     region: Path | None,
     bounds: str,
     cell: float,
-    settings: dict[str, Any],
+    b: float | None,
+    **settings: Any,
 ) -> dict[str, Any]:
     """Fit the smoothed model, write one year of it as a forecasts table, and return what was found."""
     import numpy as np
@@ -141,6 +142,9 @@ def smooth(
     where, events, width = prepared.region, prepared.events, prepared.magnitude_bin
     known = Target(where, as_time(start), as_time(end), magnitude_min)
     model = Smoothed(magnitude_bin=width, magnitude_max=magnitude_max, **settings).fit(events, known)
+    fitted_b = model.b_
+    if b is not None:
+        model.b_ = b
     least = magnitude_min - width / 2
     n = max(1, round((magnitude_max - least) / BIN))
     edges = (least + BIN * np.arange(n + 1)).round(6)
@@ -151,6 +155,7 @@ def smooth(
         "earthquakes": round(model.rate_ * known.days),
         "per_year": round(float(table["expected"].sum()), 4),
         "b": round(model.b_, 3),
+        "b_of_events": round(fitted_b, 3),
         "magnitudes": [float(edges[0]), float(edges[-1])],
         "cells": int(len(table) / n),
         "notes": [*notes, *prepared.notes],
@@ -159,7 +164,7 @@ def smooth(
     record = {"verb": "hazard smooth", "software": software(), "inputs": inputs_of(catalog)}
     options = {
         "start": start, "end": end, "magnitude_min": magnitude_min, "magnitude_max": magnitude_max,
-        "region": region, "bounds": bounds, "cell_degree": cell, **settings,
+        "region": region, "bounds": bounds, "cell_degree": cell, "b": b, **settings,
     }  # fmt: skip
     write_json(out.with_suffix(".run.json"), {**record, "settings": options, "result": summary})
     return summary

@@ -97,17 +97,19 @@ def smooth(
     uniform: Annotated[
         float, typer.Option("--uniform", help="Share that is spread evenly over the region.")
     ] = 0.05,
+    b: Annotated[
+        float | None,
+        typer.Option("--b", min=0.1, help="Slope of the magnitudes; default: of these events."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Smooth a catalogue into rates per year in cells and bins of magnitude, for kaname hazard classical."""
     from kaname.cli import _hazard
 
-    settings = {
-        "neighbours": neighbours, "bandwidth_min_km": bandwidth_min, "uniform": uniform,
-    }  # fmt: skip
     summary = _hazard.smooth(
-        catalog, start, end, magnitude_min, magnitude_max, out, region, bounds, cell, settings
-    )
+        catalog, start, end, magnitude_min, magnitude_max, out, region, bounds, cell, b,
+        neighbours=neighbours, bandwidth_min_km=bandwidth_min, uniform=uniform,
+    )  # fmt: skip
     lines = "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in summary.items())
     typer.echo(json.dumps(summary) if as_json else lines)
 
