@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kaname.cli._options import edges_of
+from kaname.cli._options import edges_of, numbers
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kaname.discovery.seismicity.completeness import CompletenessSteps
     from kaname.discovery.seismicity.region import Region
 
 Catalogue = Annotated[
@@ -20,6 +21,47 @@ Catalogue = Annotated[
 RegionFile = Annotated[
     Path | None, typer.Option("--region", help="Polygon: GeoJSON, or .npy of latitude, longitude.")
 ]
+Completeness = Annotated[
+    str,
+    typer.Option(
+        "--completeness",
+        metavar="after-large|FILE",
+        help="Where it changes: worse after large earthquakes (--large), or CSV of time and magnitude.",
+    ),
+]
+Large = Annotated[
+    str,
+    typer.Option(
+        "--large",
+        metavar="M,G,H",
+        help="Earthquakes of M or more hide others below M - G - H log10(days) after them.",
+    ),
+]
+CALIFORNIA = "5.5,4.5,0.75"
+"""Of ``--large``: Helmstetter, Kagan & Jackson (2006), doi:10.1785/0120050067, eq. 15."""
+
+
+def completeness_of(
+    given: str, large: str, events: pd.DataFrame, magnitude_min: float, magnitude_bin: float
+) -> CompletenessSteps | None:
+    """Return the completeness that ``--completeness`` asks for, None where it never changes.
+
+    Raises
+    ------
+    NotFoundError, FormatError, InputError
+        When there is no such file, it is no such table, or ``large`` are not three numbers.
+    """
+    from kaname.discovery.seismicity.completeness import CompletenessLaw, CompletenessSteps, after_large
+
+    if not given:
+        return None
+    if given != "after-large":
+        return CompletenessSteps.read(given)
+    least, offset, slope = numbers("--large", large, 3)
+    return after_large(
+        events, magnitude_min=magnitude_min, large=least, law=CompletenessLaw(offset, slope),
+        step=magnitude_bin or 0.1,
+    )  # fmt: skip
 
 
 def region_of(file: Path | None, bounds: str) -> Region | None:

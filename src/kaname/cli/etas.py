@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaname.cli._options import AsJson, Bounds
-from kaname.cli._seismicity import Catalogue, RegionFile, events_of, region_of
+from kaname.cli._seismicity import (
+    CALIFORNIA,
+    Catalogue,
+    Completeness,
+    Large,
+    RegionFile,
+    completeness_of,
+    events_of,
+    region_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kaname.discovery.seismicity.completeness import CompletenessSteps
     from kaname.discovery.seismicity.contract import Target
     from kaname.discovery.seismicity.region import Region
 
@@ -46,6 +56,8 @@ def fit(
     magnitude_bin: Annotated[
         float, typer.Option("--magnitude-bin", min=0, help="Magnitudes are rounded to this; 0: they are not.")
     ] = 0.0,
+    completeness: Completeness = "",
+    large: Large = CALIFORNIA,
     posterior: Posterior = 0,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the posterior.")] = 0,
     as_json: AsJson = False,
@@ -65,8 +77,9 @@ def fit(
     where = region_of(region, bounds)
     if where is None:
         raise InputError("give the region of the targets, --region FILE or --bounds=W,S,E,N")
-    target = _target(where, start, end, magnitude_min, history)
     events = _events(catalog, magnitude_bin)
+    steps = completeness_of(completeness, large, events, magnitude_min, magnitude_bin)
+    target = _target(where, start, end, magnitude_min, history, steps)
     with progress("passes over the pairs", 0) as advance:
         model = Etas(
             background=background,  # type: ignore[arg-type]
@@ -81,7 +94,8 @@ def fit(
     for k, name in enumerate(NAMES):
         value = getattr(values, name)
         # The covariance of a scale is that of its logarithm.
-        summary[name] = {"value": value, "standard_error": error[k] * (value if name in LOGARITHMIC else 1)}
+        scale = value if name in LOGARITHMIC and np.isfinite(value) else 1
+        summary[name] = {"value": value, "standard_error": error[k] * scale}
     if posterior:
         with progress("draws of the posterior", 2 * posterior) as advance:
             found = sample_posterior(
@@ -101,7 +115,7 @@ def fit(
     settings = {
         "start": start, "end": end, "history": history, "magnitude_min": magnitude_min, "bounds": bounds,
         "region": region, "background": background, "taper": taper, "magnitude_bin": magnitude_bin,
-        "seed": seed,
+        "completeness": completeness, "large": large, "seed": seed,
     }  # fmt: skip
     write_json(out / "run.json", {"settings": settings, "inputs": inputs_of(catalog), "software": software()})
     _say(summary, as_json)
@@ -116,6 +130,8 @@ def simulate(
     out: Annotated[Path, typer.Option("--out", help="File of the simulated events (Parquet).")],
     n: Annotated[int, typer.Option("--n", min=1, help="Number of catalogues.")] = 10_000,
     magnitude_max: Annotated[float, typer.Option("--magnitude-max", help="Greatest magnitude.")] = 8.5,
+    completeness: Completeness = "",
+    large: Large = CALIFORNIA,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same catalogues.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -128,8 +144,10 @@ def simulate(
 
     known = load(model)
     known.magnitude_max = magnitude_max
-    target = _target(known.background_.region, start, end, known.reference_, "")
-    made = known.simulate(_events(catalog, known.magnitude_bin), target, n=n, seed=seed)
+    events = _events(catalog, known.magnitude_bin)
+    steps = completeness_of(completeness, large, events, known.reference_, known.magnitude_bin)
+    target = _target(known.background_.region, start, end, known.reference_, "", steps)
+    made = known.simulate(events, target, n=n, seed=seed)
     write_table(made, out, SIMULATIONS)
     count = np.bincount(made["simulation"], minlength=n)
     low, middle, high = (float(v) for v in np.quantile(count, [0.025, 0.5, 0.975]))
@@ -149,6 +167,8 @@ def test(
     start: Start,
     end: End,
     history: History = "",
+    completeness: Completeness = "",
+    large: Large = CALIFORNIA,
     ledger: Annotated[
         Path | None, typer.Option("--ledger", help="CSV to which the score is appended; see docs/etas.md.")
     ] = None,
@@ -163,8 +183,9 @@ def test(
     from kaname.discovery.seismicity.etas.storage import load
 
     known = load(model)
-    target = _target(known.background_.region, start, end, known.reference_, history)
     events = _events(catalog, known.magnitude_bin)
+    steps = completeness_of(completeness, large, events, known.reference_, known.magnitude_bin)
+    target = _target(known.background_.region, start, end, known.reference_, history, steps)
     score = known.score(events, target)
     residual = transformed_times(known.likelihood(events, target), known.parameters_)
     if ledger is not None:
@@ -210,9 +231,16 @@ def _events(paths: list[Path], magnitude_bin: float) -> pd.DataFrame:
     return events
 
 
-def _target(region: Region, start: str, end: str, magnitude_min: float, history: str) -> Target:
+def _target(
+    region: Region,
+    start: str,
+    end: str,
+    magnitude_min: float,
+    history: str,
+    completeness: CompletenessSteps | None,
+) -> Target:
     from kaname.core.time import as_time
     from kaname.discovery.seismicity.contract import Target
 
     since = as_time(history) if history else None
-    return Target(region, as_time(start), as_time(end), magnitude_min, since)
+    return Target(region, as_time(start), as_time(end), magnitude_min, since, completeness)

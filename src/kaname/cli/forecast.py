@@ -10,7 +10,16 @@ import typer
 from typer.core import TyperGroup
 
 from kaname.cli._options import AsJson, Bounds
-from kaname.cli._seismicity import Catalogue, RegionFile, events_of, region_of
+from kaname.cli._seismicity import (
+    CALIFORNIA,
+    Catalogue,
+    Completeness,
+    Large,
+    RegionFile,
+    completeness_of,
+    events_of,
+    region_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +54,8 @@ def make(
     ] = None,
     region: RegionFile = None,
     bounds: Bounds = "",
+    completeness: Completeness = "",
+    large: Large = CALIFORNIA,
     model: Annotated[
         str, typer.Option("--model", help="etas, poisson, smoothed, hybrid or neural; fitted here.")
     ] = "etas",
@@ -87,6 +98,9 @@ def make(
     where = region_of(region, bounds) if known is None else known.background_.region
     least = magnitude_min if known is None else known.reference_
     prepared = forecasting.prepare(events, magnitude_min=least, region=where)
+    steps = completeness_of(
+        completeness, large, prepared.events, prepared.magnitude_min, prepared.magnitude_bin
+    )
     levels = sorted(set(magnitude or _levels(prepared.magnitude_min)))
     if levels[0] < prepared.magnitude_min - 1e-9:
         raise InputError(
@@ -102,15 +116,16 @@ def make(
         notes.append(f"The catalogue ends {gap:.1f} days before the forecast starts, taken as quiet.")
     if known is None:
         ensemble = ensembles.learn(
-            prepared, moment, n_member=members, seed=seed, magnitude_max=magnitude_max, model=model
-        )
+            prepared, moment, n_member=members, seed=seed, magnitude_max=magnitude_max, model=model,
+            completeness=steps,
+        )  # fmt: skip
     else:
         inside = prepared.region.contains(prepared.events["longitude"], prepared.events["latitude"])
         n_known = int((inside & (prepared.events["magnitude"] >= prepared.magnitude_min - 1e-9)).sum())
         ensemble = ensembles.around(known, n_known, n_member=members, seed=seed)
     notes += [*prepared.notes, *ensemble.notes]
     target = Target(prepared.region, moment, moment + np.timedelta64(round(days * 86400), "s"),
-                    prepared.magnitude_min)  # fmt: skip
+                    prepared.magnitude_min, completeness=steps)  # fmt: skip
     simulated = ensemble.simulate(prepared.events, target, n=n, seed=seed)
     table = forecasting.probabilities(simulated, ensemble.members(n), levels)
     width = cell or _cell(prepared)
@@ -132,7 +147,8 @@ def make(
     }
     settings = {
         "days": days, "start": start, "magnitude_min": magnitude_min, "region": region, "bounds": bounds,
-        "model": model, "fitted": fitted, "magnitude": magnitude, "magnitude_max": magnitude_max,
+        "completeness": completeness, "large": large, "model": model, "fitted": fitted,
+        "magnitude": magnitude, "magnitude_max": magnitude_max,
         "radius_km": radius, "cell_degree": width, "n": n, "members": members, "seed": seed,
     }  # fmt: skip
     record = {

@@ -67,6 +67,11 @@ class Target:
         """Length of the period [day]."""
         return float((self.end - self.start) / DAY)
 
+    def forbid_steps(self, name: str) -> None:
+        """Raise an InputError where the completeness changes: the model of this name does not know that."""
+        if self.completeness is not None:
+            raise InputError(f"the model {name} knows no completeness that changes with time; etas does")
+
     def sources(self, catalogue: pd.DataFrame) -> pd.DataFrame:
         """Return the events that may trigger or be targets, in order of time, with ``day`` since ``start``.
 

@@ -15,7 +15,9 @@ from kaname.core.forecasts import SIMULATIONS
 from kaname.core.tables import concat
 from kaname.discovery.seismicity import generic
 from kaname.discovery.seismicity.background import Background, KernelDensity, Uniform
+from kaname.discovery.seismicity.completeness import CompletenessSteps
 from kaname.discovery.seismicity.contract import SeismicityModel, Target, get_model
+from kaname.discovery.seismicity.etas.incomplete import Hidden
 from kaname.discovery.seismicity.etas.likelihood import Likelihood
 from kaname.discovery.seismicity.etas.model import Etas
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
@@ -92,30 +94,34 @@ def learn(
     seed: int,
     magnitude_max: float = 9.0,
     model: str = Etas.name,
+    completeness: CompletenessSteps | None = None,
 ) -> Ensemble:
     """Return a model fitted to what happened before a moment, and what it leaves open.
 
     ETAS with at least `FEW` targets: maximum likelihood and the normal distribution about it. With fewer: the
     posterior of the generic prior (`kaname.discovery.seismicity.generic`), whose spread is wider. Poisson and
     smoothed seismicity: the rate that as many earthquakes leave open. The others state no uncertainty of
-    their parameters: they differ by b alone.
+    their parameters: they differ by b alone. A ``completeness`` that changes is known to ETAS alone.
 
     Raises
     ------
     NotFoundError
         When there is no such model.
     InputError
-        When nothing happened before, or too little for the model.
+        When nothing happened before, or too little for the model; when completeness changes, and it is not
+        ETAS.
     """
     events, region, least = prepared.events, prepared.region, prepared.magnitude_min
     before = events[events["time"] < moment]
     if before.empty:
         raise InputError(f"no earthquake before {moment}; the first is at {events['time'].iloc[0]}")
     begin = np.datetime64(before["time"].iloc[0], "ns")
-    target = Target(region, begin, max(moment, begin + np.timedelta64(1, "s")), least)
+    target = Target(region, begin, max(moment, begin + np.timedelta64(1, "s")), least, None, completeness)
     sources = target.sources(before)
     chosen = sources[sources["target"]]
-    n, m = len(chosen), chosen["magnitude"].to_numpy(float)
+    n = len(chosen)
+    # As far above the least as they are above the completeness of their time.
+    m = least + (chosen["magnitude"] - chosen["completeness"]).to_numpy(float)
     rng = np.random.default_rng(seed)
     if model != Etas.name:
         rival = _rival(model, prepared.magnitude_bin, magnitude_max).fit(before, target)
@@ -129,7 +135,9 @@ def learn(
     if n:
         background = _background(chosen, region)
         density = background.density(chosen["longitude"], chosen["latitude"])
-        likelihood = Likelihood.of(sources, target, density, reference=least)
+        law = GutenbergRichter(1.0, least, magnitude_max)
+        hidden = Hidden.of(sources, target, law, float(generic.CENTRE[generic.NAMES.index("alpha")]))
+        likelihood = Likelihood.of(sources, target, density, reference=least, hidden=hidden)
     sets = generic.draw(least, n=4 * n_member, seed=seed, days=max(target.days, 1.0), likelihood=likelihood)
     b = _slopes(m, prepared, n_member, rng)
     stable = _stable(sets, b, least, magnitude_max, n_member)

@@ -152,6 +152,7 @@ class Hybrid:
 
     def fit(self, catalogue: pd.DataFrame, target: Target) -> Hybrid:
         """See `SeismicityModel`; raises as `Etas.fit`."""
+        target.forbid_steps(self.name)
         first, last = self.parts(target)
         self._begin(self.early or deepcopy(self.etas or Etas()).fit(catalogue, first))
         at = _Points.of_targets(last.sources(catalogue))

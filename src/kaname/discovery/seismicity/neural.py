@@ -149,6 +149,7 @@ class Neural:
         InputError
             When there are fewer than 20 targets.
         """
+        target.forbid_steps(self.name)
         sources = target.sources(catalogue)
         chosen = sources[sources["target"]]
         if len(chosen) < 20:

@@ -48,8 +48,9 @@ class Poisson:
         Raises
         ------
         InputError
-            When there is no target.
+            When there is no target, or its completeness changes.
         """
+        target.forbid_steps(self.name)
         sources = target.sources(catalogue)
         chosen = sources[sources["target"]]
         if chosen.empty:
