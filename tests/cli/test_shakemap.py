@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from ground_motions import made_ground_motions
 
 from kaname.cli import main
 from kaname.core.shaking import GROUND_MOTIONS
@@ -88,6 +89,67 @@ def test_the_correlation_can_be_estimated_from_the_event(records: Path, tmp_path
     assert run["result"]["measures"]["pga"]["correlation"].startswith("Exponential")
 
 
+def test_vs30_by_place_and_a_constant_elsewhere(
+    records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Soft ground in the west, none known in the east: the report says so, and the model is asked with it."""
+    lat, lon = np.meshgrid(np.arange(34.9, 35.75, 0.05), np.arange(138.9, 139.41, 0.05), indexing="ij")
+    ground = tmp_path / "vs30.csv"
+    pd.DataFrame({"lat": lat.ravel(), "lon": lon.ravel(), "vs30": 180.0}).to_csv(ground, index=False)
+    frame = pd.read_parquet(records)
+    frame.loc[frame["longitude"] < 139.2, "vs30_m_s"] = np.nan
+    frame.to_parquet(records)
+    out, words = (
+        tmp_path / "out",
+        ["shakemap", "quake", "--stations", str(records), "--spacing", "0.1", *MODEL],
+    )
+    assert main([*words, "--vs30", "800", "--vs30-map", str(ground), "--out", str(out)]) == 0
+    assert f"from {ground}" in capsys.readouterr().out
+    run = json.loads((out / "run.json").read_text())
+    site = run["result"]["vs30"]
+    n = int(np.prod(run["grid"]["shape"]))
+    assert site["constant_m_s"] == 800 and site["points"]["stated"] == 0
+    assert site["points"]["map"] + site["points"]["constant"] == n and min(site["points"].values()) == 0
+    assert 0 < site["points"]["constant"] < n
+    assert site["stations"]["map"] > 0 and site["stations"]["map"] + site["stations"]["stated"] == 40
+    assert str(ground) in [i["path"] for i in run["inputs"]]
+    plain = tmp_path / "plain"
+    assert main([*words, "--vs30", "800", "--out", str(plain)]) == 0
+    west = {}
+    for folder in (out, plain):
+        points = json.loads((folder / "pga_cm_s2.geojson").read_text())["features"]
+        at = [p["properties"]["median"] for p in points if p["geometry"]["coordinates"][0] < 139.15]
+        west[folder] = np.log(np.mean(at))
+    # Soft ground where the map says so; less than the model's, for the stations there are soft now too.
+    assert west[plain] + 0.03 < west[out] < west[plain] + 0.8
+
+
+def test_the_learned_field_of_a_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = made_ground_motions(4, 25, seed=3)
+    table.loc[5, "quality"] = "rejected"
+    write_table(table, tmp_path / "db/ground_motions.parquet", GROUND_MOTIONS)
+    event = table["event_id"].value_counts().index[0]
+    words = ["shakemap", str(event), "--db", str(tmp_path / "db"), "--spacing", "0.5", *MODEL]
+    medians = {}
+    for field in ("conditioned", "learned"):
+        out = tmp_path / field
+        assert main([*words, "--field", field, "--out", str(out)]) == 0
+        run = json.loads((out / "run.json").read_text())
+        found = run["result"]["measures"]["pga"]
+        assert run["field"] == field and found["sigma_ln"][0] > 0
+        points = json.loads((out / "pga_cm_s2.geojson").read_text())["features"]
+        assert all(
+            p["properties"]["p16"] < p["properties"]["median"] < p["properties"]["p84"] for p in points
+        )
+        medians[field] = np.log([p["properties"]["median"] for p in points])
+    assert found["events_learned_from"] == 4 and 30 < found["records_learned_from"] < len(table)
+    assert found["law"] in ("normal", "student", "tails")
+    # Two ways to say what the same recordings tell: they agree on the whole, not at each point.
+    assert np.corrcoef(medians["conditioned"], medians["learned"])[0, 1] > 0.8
+    assert main([*words, "--field", "learned", "--uncertainty", "0.2", "--out", str(out)]) == 2
+    assert "--uncertainty" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
@@ -99,6 +161,9 @@ def test_the_correlation_can_be_estimated_from_the_event(records: Path, tmp_path
         (["quake", "--stations", "{}", "--option", "mechanism"], "NAME=VALUE"),
         (["quake", "--stations", "{}", "--model", "nobody_1900"], "nobody_1900"),
         (["quake", "--stations", "{}", "--spatial", "nearest", *MODEL], "nearest"),
+        (["quake", "--stations", "{}", "--field", "guessed"], "conditioned or learned"),
+        (["quake", "--stations", "{}", "--vs30-map", "nowhere.tif", *MODEL], "no such file"),
+        (["quake", "--stations", "{}", "--vs30", "0", *MODEL], "positive"),
     ],
 )
 def test_wrong_use_is_explained(

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from kaname.earth.ruptures import Rupture
     from kaname.modeling.field.maps import Grid
+    from kaname.modeling.strong_motion.sites import Vs30Map
 
 LEVELS = {"pga": (80.0, 250.0, 400.0, 800.0), "pgv": (5.0, 15.0, 30.0, 60.0)}
 """Levels of which the probability of exceeding is mapped, where none are given [cm/s2, cm/s]."""
+FIELDS = ("conditioned", "learned")
 
 
 def command(
@@ -48,8 +50,22 @@ def command(
     bounds: Bounds = "",
     spacing: Annotated[float, typer.Option("--spacing", help="Of the grid [degrees].")] = 0.05,
     vs30: Annotated[
-        float, typer.Option("--vs30", help="Vs30 of the points of the map, and of stations without [m/s].")
+        float, typer.Option("--vs30", help="Vs30 of points and stations that have no other [m/s].")
     ] = 760.0,
+    vs30_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--vs30-map", help="Vs30 by place (GeoTIFF or CSV in m/s), for points and stations without."
+        ),
+    ] = None,
+    field: Annotated[
+        str,
+        typer.Option(
+            "--field",
+            help="conditioned: the model, conditioned on this earthquake's recordings; learned: the residual "
+            "field, learned from the recordings of all earthquakes that are given.",
+        ),
+    ] = "conditioned",
     hypocentre: Annotated[
         str | None,
         typer.Option("--hypocentre", metavar="LAT,LON,KM", help="Where the table does not say it."),
@@ -72,26 +88,34 @@ def command(
 ) -> None:
     """Map the shaking of an earthquake between its stations, with its uncertainty."""
     import numpy as np
+    import pandas as pd
 
     from kaname.core.errors import InputError
     from kaname.core.geo import EARTH_RADIUS_KM
     from kaname.core.provenance import inputs_of, software, write_json
     from kaname.core.shaking import column_of
-    from kaname.modeling.field import conditioning, maps, moments
+    from kaname.modeling.field import conditioning, learned, maps, moments
     from kaname.modeling.ground_motion.contract import get_model
+    from kaname.modeling.strong_motion.reading import files_of
+    from kaname.modeling.strong_motion.sites import read_vs30
     from kaname.report import shaking
 
-    records, sources = _records(event, db, stations)
+    if field not in FIELDS:
+        raise InputError(f"--field {field!r}; expected {' or '.join(FIELDS)}")
+    if field == "learned" and uncertainty:
+        raise InputError("a learned field finds the noise of recordings itself; leave --uncertainty out")
+    everything, source = _records(db, stations)
+    records = _of_event(everything, event, source)
     rupture = _rupture(records, hypocentre, plane)
     predictor = get_model(model, **_options(option))
-    assumed_vs30 = int(records["vs30_m_s"].isna().sum())
-    records = records.assign(vs30_m_s=records["vs30_m_s"].fillna(vs30))
     edges = _bounds(records, bounds)
     grid = maps.Grid.over(edges, spacing)
     latitude, longitude = grid.points()
-    targets = _scenario(records, grid, rupture, vs30)
-    records = _with_distances(records, rupture)
-    summary: dict[str, Any] = {"event_id": event, "stations": len(records), "measures": {}}
+    ground = None if vs30_map is None else read_vs30(vs30_map)
+    targets, of_points = _with_sites(_scenario(records, grid, rupture), ground, vs30)
+    records, of_stations = _with_sites(_with_distances(records, rupture), ground, vs30)
+    site = {"map": str(vs30_map or ""), "constant_m_s": vs30, "points": of_points, "stations": of_stations}
+    summary: dict[str, Any] = {"event_id": event, "stations": len(records), "vs30": site, "measures": {}}
     epicentre = rupture.hypocentre[0], rupture.hypocentre[1]
     out.mkdir(parents=True, exist_ok=True)
     for name in dict.fromkeys(measure or ["pga"]):
@@ -100,24 +124,39 @@ def command(
             raise InputError(
                 f"event {event} has no record of {name}; leave it out, or predict it from others"
             )
-        there, here = predictor.predict(known, name), predictor.predict(targets, name)
+        there = predictor.predict(known, name)
         value = np.log(known[column_of(name)].to_numpy(float))
         lat, lon = known["latitude"].to_numpy(float), known["longitude"].to_numpy(float)
-        rho = spatial
-        if spatial == "estimated":
-            found = moments.fit_moments(value - there.mean, known["event_id"].to_numpy(), lat, lon)
-            rho = found.correlation  # type: ignore[assignment]
-        field = conditioning.condition(
-            [
-                conditioning.Recorded(
-                    conditioning.Places(name, lat, lon, there.mean, there.tau, there.phi), value, uncertainty
-                )
-            ],
-            conditioning.Places(name, latitude, longitude, here.mean, here.tau, here.phi),
-            spatial=rho,
-        )
+        about: dict[str, Any]
+        shaken: maps.Field
+        if field == "learned":
+            others = _usable(everything[everything["event_id"] != event])
+            others, _ = _with_sites(others, ground, vs30)
+            fitted, used = learned.learn(pd.concat([known, others]), predictor, name)
+            shaken = learned.mapped(fitted, targets, predictor, name)
+            about = {
+                "records_learned_from": len(used),
+                "events_learned_from": int(used["event_id"].nunique()),
+                "law": fitted.margin_.name,
+            }
+        else:
+            here = predictor.predict(targets, name)
+            rho = spatial
+            if spatial == "estimated":
+                found = moments.fit_moments(value - there.mean, known["event_id"].to_numpy(), lat, lon)
+                rho = found.correlation  # type: ignore[assignment]
+            at = conditioning.Places(name, lat, lon, there.mean, there.tau, there.phi)
+            shaken = conditioned = conditioning.condition(
+                [conditioning.Recorded(at, value, uncertainty)],
+                conditioning.Places(name, latitude, longitude, here.mean, here.tau, here.phi),
+                spatial=rho,
+            )
+            about = {
+                "event_term_ln": round(float(np.mean(conditioned.event_term)), 3),
+                "correlation": repr(rho) if spatial == "estimated" else spatial,
+            }
         levels = level or LEVELS.get(name) or np.exp(np.quantile(value, [0.5, 0.9, 0.99])).round(1)
-        values = maps.layers(field, levels)
+        values = maps.layers(shaken, levels)
         stem = column_of(name)
         files = maps.write_grid(out, stem, grid, values)
         shown = known[["latitude", "longitude"]].assign(value=np.exp(value))
@@ -138,7 +177,7 @@ def command(
             ),
         }
         if name in ("pga", "pgv"):
-            intensity = maps.intensity_layers(field)
+            intensity = maps.intensity_layers(shaken)
             files += maps.write_grid(out, f"intensity_from_{name}", grid, intensity)
             own = maps.intensity_layers(conditioning.ConditionedField.exactly(name, lat, lon, value))
             plots[f"intensity_from_{name}"] = shaking.intensity_map(
@@ -161,10 +200,9 @@ def command(
         )
         summary["measures"][name] = {
             "stations": len(known),
-            "event_term_ln": round(float(np.mean(field.event_term)), 3),
-            "largest_median": round(float(field.median.max()), 3),
-            "sigma_ln": [round(float(v), 3) for v in np.quantile(field.sigma, [0.05, 0.5, 0.95])],
-            "correlation": repr(rho) if spatial == "estimated" else spatial,
+            **about,
+            "largest_median": round(float(shaken.median.max()), 3),
+            "sigma_ln": [round(float(v), 3) for v in np.quantile(shaken.sigma, [0.05, 0.5, 0.95])],
             "files": sorted(f.name for f in files),
         }
     write_json(
@@ -172,14 +210,13 @@ def command(
         {
             "verb": "shakemap",
             "software": software(),
-            "inputs": inputs_of(sources),
+            "inputs": inputs_of([*files_of(source), *([vs30_map] if vs30_map else [])]),
             "event_id": event,
             "model": {"name": model, "options": _options(option)},
+            "field": field,
             "spatial": spatial,
             "grid": {"bounds": edges, "spacing_degree": spacing, "shape": grid.shape},
             "rupture": {"hypocentre": rupture.hypocentre, "corners": np.asarray(rupture.corners).tolist()},
-            "vs30_of_map_m_s": vs30,
-            "stations_with_that_vs30": assumed_vs30,
             "uncertainty_ln": uncertainty,
             "distance": "great circle on 6371 km",
             "correlation_radius_km": EARTH_RADIUS_KM,
@@ -189,38 +226,52 @@ def command(
     typer.echo(json.dumps(summary) if as_json else _text(summary, out))
 
 
-def _records(event: str, db: Path | None, stations: Path | None) -> tuple[pd.DataFrame, list[Path]]:
-    """Return one record per place of the event, and the files it was read from."""
+def _records(db: Path | None, stations: Path | None) -> tuple[pd.DataFrame, Path]:
+    """Return the records of all earthquakes, and where they come from."""
     from kaname.core.errors import InputError, NotFoundError
-    from kaname.core.shaking import GROUND_MOTIONS
-    from kaname.core.tables import read_table
-    from kaname.modeling.field.residuals import deduplicated
-    from kaname.modeling.strong_motion.flatfiles import is_flatfile, read_flatfile
+    from kaname.modeling.strong_motion.reading import read_ground_motions
 
-    if (db is None) == (stations is None):
+    source = db or stations
+    if source is None or (db and stations):
         raise InputError("give either --db or --stations")
-    source = db / "ground_motions.parquet" if db is not None else stations
-    assert source is not None
     if not source.exists():
         raise NotFoundError(f"{source} does not exist; kaname records build makes a database")
-    flat = source.is_file() and source.suffix != ".parquet" and is_flatfile(source)
-    table = read_flatfile(source).table if flat else read_table(source, GROUND_MOTIONS)
-    own = table[table["event_id"] == event]
+    return read_ground_motions(source), source
+
+
+def _usable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one record per event and place, of sensors at the surface."""
+    from kaname.modeling.field.residuals import deduplicated
+
+    good = (table["quality"] != "rejected") & (table["duplicate_of"] == "") & ~(table["sensor_depth_m"] > 0)
+    good &= table[["latitude", "longitude"]].notna().all(axis=1)
+    return deduplicated(table[good]).reset_index(drop=True) if good.any() else table[good]
+
+
+def _of_event(everything: pd.DataFrame, event: str, source: Path) -> pd.DataFrame:
+    from kaname.core.errors import NotFoundError
+
+    own = everything[everything["event_id"] == event]
     if own.empty:
-        known = ", ".join(map(str, sorted(table["event_id"].unique())[:8]))
+        known = ", ".join(map(str, sorted(everything["event_id"].unique())[:8]))
         raise NotFoundError(f"no event {event!r} in {source}; it has {known}")
-    for column, wanted in (("quality", "rejected"), ("duplicate_of", "")):
-        if column in own:
-            own = own[own[column] != wanted] if column == "quality" else own[own[column].fillna("") == ""]
-    if "sensor_depth_m" in own:
-        own = own[~(own["sensor_depth_m"] > 0)]
+    own = _usable(own)
     if own.empty:
         raise NotFoundError(f"event {event!r} has no record at the surface that may be used")
-    # A flatfile has what its source states; the schema adds the rest as missing.
-    for wanted_column in GROUND_MOTIONS.columns:
-        if wanted_column.name not in own:
-            own = own.assign(**{wanted_column.name: wanted_column.missing})
-    return deduplicated(own).reset_index(drop=True), [source]
+    return own
+
+
+def _with_sites(
+    places: pd.DataFrame, ground: Vs30Map | None, constant: float
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Fill in Vs30 and basin depths where they are missing; and how many places have which Vs30."""
+    from kaname.modeling.strong_motion.sites import with_sites
+
+    stated = int(places["vs30_m_s"].notna().sum()) if "vs30_m_s" in places else 0
+    from_map = with_sites(places, vs30_map=ground)
+    n = int(from_map["vs30_m_s"].notna().sum())
+    counts = {"stated": stated, "map": n - stated, "constant": len(places) - n}
+    return with_sites(from_map, vs30_m_s=constant), counts
 
 
 def _rupture(records: pd.DataFrame, hypocentre: str | None, plane: str | None) -> Rupture:
@@ -275,7 +326,7 @@ def _with_distances(records: pd.DataFrame, rupture: Rupture) -> pd.DataFrame:
     return records.assign(**filled)
 
 
-def _scenario(records: pd.DataFrame, grid: Grid, rupture: Rupture, vs30: float) -> pd.DataFrame:
+def _scenario(records: pd.DataFrame, grid: Grid, rupture: Rupture) -> pd.DataFrame:
     """Return the points of the map as rows of ``ground_motions``, with their distances."""
     import pandas as pd
 
@@ -284,7 +335,7 @@ def _scenario(records: pd.DataFrame, grid: Grid, rupture: Rupture, vs30: float) 
     lat, lon = grid.points()
     shared = ("event_id", "magnitude", "event_depth_km", "strike_deg", "dip_deg", "rake_deg", "ztor_km")
     first = records.iloc[0]
-    columns: dict[str, np.ndarray | Any] = {"latitude": lat, "longitude": lon, "vs30_m_s": vs30}
+    columns: dict[str, np.ndarray | Any] = {"latitude": lat, "longitude": lon}
     columns |= {c: first[c] for c in (*shared, "tectonic_region") if c in records}
     columns |= {f"event_{c}": v for c, v in zip(("latitude", "longitude"), rupture.hypocentre)}
     return pd.DataFrame(columns).assign(**distances(rupture, lat, lon)._asdict())
@@ -292,10 +343,19 @@ def _scenario(records: pd.DataFrame, grid: Grid, rupture: Rupture, vs30: float) 
 
 def _text(summary: dict[str, Any], out: Path) -> str:
     lines = [f"{summary['event_id']}: {summary['stations']} stations, in {out}"]
+    site = summary["vs30"]
+    for what in ("points", "stations"):
+        said = {"stated": "stated", "map": f"from {site['map']}", "constant": f"{site['constant_m_s']:g} m/s"}
+        parts = ", ".join(f"{n} {said[how]}" for how, n in site[what].items() if n)
+        lines.append(f"  Vs30 of {what}: {parts}")
     for name, found in summary["measures"].items():
         low, middle, high = found["sigma_ln"]
+        if "event_term_ln" in found:
+            how = f"event term {found['event_term_ln']:+.2f}"
+        else:
+            how = f"from {found['records_learned_from']} records of {found['events_learned_from']} events"
         lines.append(
-            f"  {name}: {found['stations']} stations, event term {found['event_term_ln']:+.2f}, "
-            f"largest median {found['largest_median']:g}, sigma {middle:.2f} ({low:.2f} to {high:.2f})"
+            f"  {name}: {found['stations']} stations, {how}, largest median {found['largest_median']:g}, "
+            f"sigma {middle:.2f} ({low:.2f} to {high:.2f})"
         )
     return "\n".join(lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ from kaname.core.errors import InputError
 from kaname.core.files import replacing
 from kaname.core.shaking import unit_of
 from kaname.formats.geotiff import write_geotiff
-from kaname.modeling.field.conditioning import ConditionedField
+from kaname.modeling.field.conditioning import Places
 
 Floats = NDArray[np.float64]
 
@@ -71,7 +71,33 @@ class Grid:
         return lat.ravel(), lon.ravel()
 
 
-def layers(field: ConditionedField, levels: ArrayLike) -> dict[str, Floats]:
+class Field(Protocol):
+    """What a map asks of the distribution of one measure at its points."""
+
+    @property
+    def places(self) -> Places:
+        """Points and measure."""
+
+    @property
+    def mean(self) -> Floats:
+        """Natural logarithm of the median, shape (n,)."""
+
+    @property
+    def sigma(self) -> Floats:
+        """Standard deviation of the natural logarithm, shape (n,)."""
+
+    @property
+    def median(self) -> Floats:
+        """Median in the unit of the measure, shape (n,)."""
+
+    def quantile(self, probability: float) -> Floats:
+        """Return the quantile in the unit of the measure, shape (n,)."""
+
+    def exceedance(self, level: float) -> Floats:
+        """Return the probability of exceeding a level in the unit of the measure, shape (n,)."""
+
+
+def layers(field: Field, levels: ArrayLike) -> dict[str, Floats]:
     """Return what is mapped of a field, each of shape (n,).
 
     ``median``, ``p16`` and ``p84`` in the unit of the measure, ``sigma_ln`` (natural logarithm), and
@@ -82,7 +108,7 @@ def layers(field: ConditionedField, levels: ArrayLike) -> dict[str, Floats]:
     return out | {f"above_{level:g}": field.exceedance(float(level)) for level in np.atleast_1d(levels)}
 
 
-def intensity_layers(field: ConditionedField) -> dict[str, Floats]:
+def intensity_layers(field: Field) -> dict[str, Floats]:
     """Return JMA instrumental intensity from a field of PGA or PGV, each of shape (n,).
 
     ``intensity`` (median), its standard deviation ``sigma`` (the field's and the relation's) and, for each
