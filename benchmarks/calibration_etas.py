@@ -4,11 +4,14 @@ Catalogues are simulated with known parameters and fitted; counted is how often 
 hold each parameter, and the ellipsoids of the covariance all of them at once. Cases:
 
 - ``time``: ETAS in time alone (`fit_temporal`);
-- ``space``: space and time in the middle third of a wider region and after a year of history, so that targets
-  have parents outside, uniform background;
-- ``kernel``: the same with a background in clusters, which the fit does not know.
+- ``space``: space and time in the middle quarter of a wider region and after a year of history, so that
+  targets have parents outside, uniform background;
+- ``kernel``: the same with a background in clusters, which the fit does not know;
+- ``known``, ``ignored``: half a year after a magnitude 7, small earthquakes missed after large ones by a law
+  (`after_large`, of a sparse network), which the fit knows or not.
 
-Writes calibration.csv (a row for each catalogue and parameter) and etas_calibration.png.
+Writes a CSV file of each case (a row for each catalogue and parameter), coverage.csv and
+etas_calibration.png.
 """
 
 from __future__ import annotations
@@ -23,18 +26,20 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from kaname.core.tables import EVENTS, empty
+from kaname.core.tables import EVENTS, empty, validate
 from kaname.discovery.seismicity.background import KernelDensity, Uniform
+from kaname.discovery.seismicity.completeness import CompletenessLaw, after_large
 from kaname.discovery.seismicity.contract import Target
 from kaname.discovery.seismicity.etas.model import Etas, KernelSettings
 from kaname.discovery.seismicity.etas.parameters import NAMES, EtasParameters
 from kaname.discovery.seismicity.etas.posterior import sample_posterior
 from kaname.discovery.seismicity.etas.temporal import fit_temporal
 from kaname.discovery.seismicity.region import Region
+from kaname.report.etas import coverage
 
 LEVELS = (0.683, 0.95)
 IN_TIME = {"mu": 0.6, "K": 0.0167, "c": 0.01, "alpha": 1.5, "p": 1.2}
-TRUE = EtasParameters(2.0, 0.0045, 1.5, 0.01, 0.15, np.inf, 0.5, 0.8, 0.8)
+TRUE = EtasParameters(1.2, 0.0045, 1.5, 0.01, 0.15, np.inf, 0.5, 0.8, 0.8)
 OUTER = Region.from_bounds(136, 142, 33, 39)
 INNER = Region.from_bounds(137.5, 140.5, 34.5, 37.5)
 START, MIDDLE, END = (np.datetime64(day) for day in ("2000-01-01", "2001-01-01", "2003-01-01"))
@@ -96,6 +101,27 @@ def in_space(seed: int, background: str = "uniform", draws: int = 0) -> list[dic
     events, target, truth = simulated(seed, background)
     kernel = KernelSettings(bandwidth_min_km=5.0, uniform=0.05)
     fit = Etas(taper=False, background=background, kernel=kernel, tolerance=1e-3).fit(events, target)  # type: ignore[arg-type]
+    return compared(fit, truth, seed=seed, draws=draws)
+
+
+def after_a_mainshock(seed: int, *, known: bool) -> list[dict[str, object]]:
+    """Simulate what follows a magnitude 7, leave out what a law hides, and fit the rest."""
+    p = replace(TRUE, mu=1.0, a=2.38, gamma=0.6, k0=0.001)
+    target = Target(OUTER, START, START + np.timedelta64(182, "D"), 3.0)
+    first = pd.DataFrame({"event_id": ["m"], "time": [START - np.timedelta64(1, "s")], "magnitude": [7.0]})
+    first = validate(first.assign(longitude=139.0, latitude=36.0), EVENTS)
+    model = Etas.with_parameters(p, 3.0, Uniform(OUTER), magnitude_max=7.0)
+    events = pd.concat([first, events_of(model.simulate(first, target, n=1, seed=seed))], ignore_index=True)
+    steps = after_large(events, magnitude_min=3.0, law=CompletenessLaw(3.5, 0.75))
+    events = events[events["magnitude"] >= steps.at(events["time"], 3.0) - 1e-9]
+    if known:
+        target = replace(target, completeness=steps)
+    fit = Etas(taper=False, background="uniform", magnitude_max=7.0, tolerance=1e-3).fit(events, target)
+    return compared(fit, p, seed=seed, draws=0)
+
+
+def compared(fit: Etas, truth: EtasParameters, *, seed: int, draws: int) -> list[dict[str, object]]:
+    """Return the rows of a fit."""
     names = [n for n in NAMES if n != "tau"]
     free = np.array([n != "tau" for n in NAMES])
     delta = fit.parameters_.vector()[free] - truth.vector()[free]
@@ -119,8 +145,17 @@ def in_space(seed: int, background: str = "uniform", draws: int = 0) -> list[dic
 
 CASES: dict[str, Callable[[int], list[dict[str, object]]]] = {
     "time": in_time,
-    "space": lambda seed: in_space(seed, draws=150),
+    "space": lambda seed: in_space(seed, draws=80 if seed < 60 else 0),
     "kernel": lambda seed: in_space(seed, "kernel"),
+    "known": lambda seed: after_a_mainshock(seed, known=True),
+    "ignored": lambda seed: after_a_mainshock(seed, known=False),
+}
+TITLES = {
+    "time": "ETAS in time",
+    "space": "ETAS in space and time, uniform background",
+    "kernel": "The same, background in clusters that the fit does not know",
+    "known": "After a magnitude 7, completeness that changes: known",
+    "ignored": "The same, ignored",
 }
 
 
@@ -162,12 +197,14 @@ def main() -> None:
         begin, made = time.perf_counter(), []
         for seed in range(options.first, options.first + options.n):
             made += [{**row, "case": case, "seed": seed} for row in CASES[case](seed)]
-        pd.DataFrame(made).to_csv(options.out / f"{case}_{options.first}.csv", index=False)
+            pd.DataFrame(made).to_csv(options.out / f"{case}_{options.first}.csv", index=False)
         print(f"{case}: {options.n} catalogues, {time.perf_counter() - begin:.0f} s", flush=True)
     files = sorted(options.out.glob("*_*.csv"), key=lambda f: list(CASES).index(f.stem.split("_")[0]))
     held = table(pd.concat([pd.read_csv(f) for f in files], ignore_index=True))
     held.to_csv(options.out / "coverage.csv", index=False)
     print(held.round(3).to_string())
+    titles = {case: title for case, title in TITLES.items() if case in set(held["case"])}
+    coverage(held, titles=titles).savefig(options.out / "etas_calibration.png", dpi=130)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,6 +107,12 @@ def fit(
         for name in NAMES:
             summary[name]["posterior_2.5_50_97.5"] = found.quantiles(name).tolist()
         summary["posterior"] = {"tail": found.tail, "effective_size": found.effective_size}
+        if not found.trusted:
+            logging.getLogger("kaname").warning(
+                "the posterior is not to be trusted: tail of the weights %.2f, effective size %.0f "
+                "of %d; more draws may help",
+                found.tail, found.effective_size, posterior,
+            )  # fmt: skip
     summary |= {
         "log_likelihood": model.maximum_.log_likelihood,
         "converged": model.maximum_.converged,
@@ -219,8 +226,6 @@ def _short(value: Any) -> str:
 
 def _events(paths: list[Path], magnitude_bin: float) -> pd.DataFrame:
     """Read events, their magnitudes rounded to bins (half upwards)."""
-    import logging
-
     from kaname.discovery.seismicity.gutenberg_richter import rounded
 
     events, notes = events_of(paths)

@@ -1,12 +1,17 @@
-"""Figures of a fitted ETAS model: its residuals in time, and the density of its background."""
+"""Figures of fitted ETAS models: residuals in time, density of the background, how often intervals hold."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from kaname.report import style
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @style.styled
@@ -83,4 +88,39 @@ def background(
     axes.set_title(title)
     axes.legend(loc="lower left", markerscale=6, frameon=True, framealpha=0.9, facecolor="white")
     figure.colorbar(mesh, ax=axes, label="density, log10 [1/km²]", shrink=0.8)
+    return figure
+
+
+@style.styled
+def coverage(table: pd.DataFrame, *, titles: dict[str, str]) -> Figure:
+    """Draw how often intervals held the truth, with what chance allows so many catalogues.
+
+    Parameters
+    ----------
+    table
+        ``case``, ``parameter``, ``interval`` (its kind), ``level``, ``held``, ``low``, ``high``: a row each.
+    titles
+        Title of each case, in the order in which they are drawn.
+    """
+    figure = style.new_figure(style.HALF_WIDTH_IN * 2, 2.6 * len(titles))
+    marks = {"normal": ("o", style.BLUE, -0.12), "posterior": ("s", style.VERMILION, 0.12)}
+    for axes, (case, title) in zip(np.atleast_1d(figure.subplots(len(titles), 1)), titles.items()):
+        rows = table[table["case"] == case]
+        names = list(dict.fromkeys(rows["parameter"]))
+        for level in sorted(rows["level"].unique()):
+            axes.axhline(level, color=style.MUTED, linestyle="--", linewidth=1)
+        for kind, (mark, color, shift) in marks.items():
+            some = rows[rows["interval"] == kind]
+            if some.empty:
+                continue
+            x = np.array([names.index(n) for n in some["parameter"]]) + shift
+            held = some["held"].to_numpy(float)
+            bars = np.abs(np.array([held - some["low"], some["high"] - held], float))
+            axes.errorbar(x, held, bars, fmt=mark, color=color, markersize=5, label=kind)
+        axes.set_xticks(range(len(names)), names)
+        axes.set_ylim(min(0.4, float(rows["low"].min()) - 0.02), 1.02)
+        axes.set_ylabel("truth held")
+        axes.set_title(title)
+        if len(set(rows["interval"])) > 1:
+            axes.legend(loc="center right")
     return figure

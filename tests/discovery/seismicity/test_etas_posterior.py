@@ -76,3 +76,19 @@ def test_heavy_weights_are_told():
     assert smoothed(rng.standard_cauchy(2000) * 3)[1] > 0.7
     weight, tail = smoothed(rng.normal(0, 0.1, 2000))
     assert tail < 0.3 and weight.sum() == pytest.approx(1)
+
+
+def test_eight_free_parameters_are_sampled_well_enough(fitted):
+    likelihood, _ = fitted
+    top = maximise(likelihood, replace(TRUE, tau=np.inf), tolerance=1e-4)
+    found = sample_posterior(likelihood, top, n=250, seed=3)
+    assert found.trusted and found.tail < 0.7 and found.effective_size > 60
+    error = np.sqrt(np.diag(top.covariance))
+    for k, name in enumerate(NAMES):
+        if error[k] > 0:
+            middle = found.weight @ found.draws[:, k]
+            assert abs(middle - top.parameters.vector()[k]) < 1.0 * error[k], name
+    assert not replace(found, tail=0.9).trusted
+    one = np.zeros(len(found.weight))
+    one[0] = 1.0
+    assert replace(found, weight=one).effective_size == 1 and not replace(found, weight=one).trusted

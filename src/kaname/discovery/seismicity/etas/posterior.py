@@ -15,6 +15,8 @@ from kaname.discovery.seismicity.etas.fitting import Maximum
 from kaname.discovery.seismicity.etas.likelihood import Likelihood
 from kaname.discovery.seismicity.etas.parameters import LOGARITHMIC, NAMES, EtasParameters
 
+TAIL_MAX = 0.7
+"""Shape of the tail of the weights from which on they cannot be trusted (Vehtari et al. 2024)."""
 _FREEDOM = 6
 """Degrees of freedom of the t distribution that is drawn from: heavier tails than the posterior's."""
 
@@ -42,6 +44,11 @@ class Posterior:
     def effective_size(self) -> float:
         """Number of equally weighted draws that would say as much (Kish)."""
         return float(1 / (self.weight**2).sum())
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the tail of the weights is light and at least 50 draws count."""
+        return self.tail < TAIL_MAX and self.effective_size >= 50
 
     def quantiles(
         self, name: str, probabilities: Sequence[float] = (0.025, 0.5, 0.975)
