@@ -10,18 +10,8 @@ from kaname.report.hazard import (
     disaggregation,
     fragility_curves,
     hazard_curves,
-    site_curves,
     uniform_hazard_spectra,
 )
-
-
-def test_hazard_curves_leave_out_what_has_no_logarithm() -> None:
-    curve = pd.DataFrame({"level": [0.01, 0.1, 1.0], "probability": [0.1, 0.01, 0.0]})
-    figure = hazard_curves({"PGA [g]": {"one": curve, "two": curve}}, years=50)
-    first, second = figure.axes[0].lines
-    assert list(np.asarray(first.get_xdata())) == [0.01, 0.1]
-    assert second.get_linestyle() != first.get_linestyle()
-    assert "50 years" in figure.axes[0].get_ylabel()
 
 
 def test_fragility_curves_have_a_panel_for_each_class() -> None:
@@ -63,7 +53,9 @@ def test_nothing_to_show() -> None:
     empty = pd.DataFrame(columns=["building_class", "damage_state", "level", "probability", "low", "high"])
     towns = pd.DataFrame(columns=["method", "expected_damaged", "damaged", "n"])
     for figure in (
-        hazard_curves({}, years=50),
+        hazard_curves(curves()[:0], label=str),
+        uniform_hazard_spectra(pd.DataFrame(columns=["site", "period_s", "level"])),
+        disaggregation(pd.DataFrame(columns=["site", "measure", "share"]), label=str),
         fragility_curves(empty, label="", title=""),
         damage_by_town(towns, title=""),
     ):
@@ -85,7 +77,7 @@ def curves() -> pd.DataFrame:
 
 
 def test_site_curves_have_a_panel_per_measure_and_a_band_per_site() -> None:
-    figure = site_curves(curves(), label=str.upper)
+    figure = hazard_curves(curves(), label=str.upper)
     assert [axes.get_xlabel() for axes in figure.axes] == ["PGA", "SA(1)"]
     assert [line.get_label() for line in figure.axes[0].lines] == ["A", "B"]
     assert len(figure.axes[0].collections) == 2

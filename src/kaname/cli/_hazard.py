@@ -45,7 +45,7 @@ def write(out: Path, job: Job, hazard: Hazard) -> list[str]:
     figures = {}
     named = hazard.curves[hazard.curves["site"] != ""]
     if len(named):
-        figures["hazard_curves"] = report.site_curves(named, label=unit_label)
+        figures["hazard_curves"] = report.hazard_curves(named, label=unit_label)
     spectra = hazard.levels[(hazard.levels["site"] != "") & hazard.levels["period_s"].notna()]
     if spectra["period_s"].nunique() > 1:
         figures["uniform_hazard_spectra"] = report.uniform_hazard_spectra(spectra)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -15,44 +15,11 @@ from numpy.typing import NDArray
 from kaname.report import style
 
 STATE_COLOURS = (style.SKY, style.GREEN, style.ORANGE, style.VERMILION, style.PURPLE, style.BLUE, style.INK)
-CURVE_COLOURS = (style.INK, style.VERMILION, style.GREEN, style.PURPLE)
 SITE_COLOURS = (style.BLUE, style.VERMILION, style.GREEN, style.PURPLE, style.ORANGE, style.SKY, style.INK)
-LINES = ("--", ":", "-.", "-")
 
 
 @style.styled
-def hazard_curves(panels: Mapping[str, Mapping[str, pd.DataFrame]], *, years: float) -> Figure:
-    """Draw probabilities of exceedance against the level of shaking.
-
-    Parameters
-    ----------
-    panels
-        By title of the panel (a measure with its unit) and name of the curve: a table with ``level`` and
-        ``probability``.
-    years
-        Time that the probabilities are for.
-    """
-    figure = style.new_figure(style.WIDTH_IN, 3.6)
-    axes = figure.subplots(1, max(len(panels), 1), squeeze=False)[0]
-    for own, (title, curves) in zip(axes, panels.items()):
-        for i, (name, curve) in enumerate(curves.items()):
-            seen = curve[curve["probability"] > 0]
-            # The first is broad and pale, so that one that covers it leaves it in sight.
-            look = {"lw": 5.0, "alpha": 0.35} if i == 0 else {"lw": 1.3}
-            colour = style.BLUE if i == 0 else CURVE_COLOURS[(i - 1) % len(CURVE_COLOURS)]
-            own.plot(seen["level"], seen["probability"], LINES[(i - 1) % 4], color=colour, label=name, **look)
-        own.set(xscale="log", yscale="log", title=title, xlabel="level")
-        own.set_ylabel(f"probability of exceedance in {years:g} years")
-        own.set_ylim(bottom=max(own.get_ylim()[0], 1e-7))
-        if curves:
-            own.legend()
-    if not panels:
-        style.say(axes[0], "no hazard curves")
-    return figure
-
-
-@style.styled
-def site_curves(curves: pd.DataFrame, *, label: Callable[[str], str]) -> Figure:
+def hazard_curves(curves: pd.DataFrame, *, label: Callable[[str], str]) -> Figure:
     """Draw the hazard curves of named sites, a panel per measure, with the range of their quantiles.
 
     Parameters
@@ -62,6 +29,8 @@ def site_curves(curves: pd.DataFrame, *, label: Callable[[str], str]) -> Figure:
     label
         Gives a measure with its unit.
     """
+    if curves.empty:
+        return _nothing("no hazard curves")
     measures, sites = list(dict.fromkeys(curves["measure"])), list(dict.fromkeys(curves["site"]))
     n_column = min(3, len(measures))
     n_row = -(-len(measures) // n_column)
@@ -94,6 +63,8 @@ def uniform_hazard_spectra(levels: pd.DataFrame) -> Figure:
     levels
         HAZARD_LEVELS of the sites, of measures with a period (0: PGA).
     """
+    if levels.empty:
+        return _nothing("no hazard spectra")
     sites = list(dict.fromkeys(levels["site"]))[:6]
     n_column = min(3, len(sites))
     n_row = -(-len(sites) // n_column)
@@ -138,6 +109,8 @@ def disaggregation(shares: pd.DataFrame, *, label: Callable[[str], str]) -> Figu
     label
         Gives a measure with its unit.
     """
+    if shares.empty:
+        return _nothing("nothing to take apart")
     measures = list(dict.fromkeys(shares["measure"]))
     n_column = min(3, len(measures))
     n_row = -(-len(measures) // n_column)
@@ -164,6 +137,12 @@ def disaggregation(shares: pd.DataFrame, *, label: Callable[[str], str]) -> Figu
     figure.colorbar(ScalarMappable(norm, "magma_r"), ax=panels, label="share of the rate", shrink=0.8)
     site, probability = shares["site"].iloc[0], shares["probability"].iloc[0]
     figure.suptitle(f"{site}: earthquakes behind the level of probability {probability:g}")
+    return figure
+
+
+def _nothing(text: str) -> Figure:
+    figure = style.new_figure(style.WIDTH_IN, 3.4)
+    style.say(figure.subplots(), text)
     return figure
 
 

@@ -30,6 +30,7 @@ def test_two_files_and_how_far_they_are_off(tmp_path: Path) -> None:
     with np.load(exported.module.with_suffix(".npz")) as table:
         meta = json.loads(str(table["meta"]))
         assert meta["measures"] == ["PGA", "SA(0.3)"]
+        assert meta["component"] == "Average Horizontal"
         assert table["values_0"].shape == (3, *(len(table[f"axis_{axis}"]) for axis in meta["axes"]))
     assert exported.errors["measure"].tolist() == ["pga", "sa(0.3)"]
     assert (exported.errors["error_50"] < 0.01).all()

@@ -136,3 +136,14 @@ def test_a_process_that_dies_says_why() -> None:
         worker.close()
     with pytest.raises((OpenQuakeError, ValueError)):
         worker.ask("predict")
+
+
+@pytest.mark.extra
+def test_a_process_that_ended_is_started_anew(openquake: str) -> None:
+    first = get_model("openquake:BooreEtAl2014", python=openquake)
+    first._worker._process.kill()
+    first._worker._process.wait()
+    with pytest.raises(OpenQuakeError, match="ended with status"):
+        first.predict(scenarios(3), "pga")
+    second = get_model("openquake:BooreEtAl2014", python=openquake)
+    assert len(second.predict(scenarios(3), "pga").mean) == 3

@@ -15,7 +15,7 @@ from kaname.core.errors import InputError, NotFoundError
 from kaname.modeling.ground_motion import get_model
 from kaname.modeling.ground_motion.export import export_openquake
 from kaname.modeling.hazard.isolated import OpenQuakeError
-from kaname.modeling.hazard.jobs import read_expected, run_jobs
+from kaname.modeling.hazard.jobs import read_exported, run_jobs
 
 CASES = "damage/openquake_cases/openquake/qa_tests_data"
 pytestmark = pytest.mark.extra
@@ -39,11 +39,11 @@ def test_damage_of_a_scenario_conditioned_on_stations(openquake: str, cases: Pat
     case = cases / "scenario_damage/case_20"
     result = run_jobs(case / "job.ini", python=openquake)
     assert result.calculation_mode == "scenario_damage" and not result.failed
-    expected = read_expected(case / "expected/avg_damages.csv")
+    expected = read_exported(case / "expected/avg_damages.csv")
     found = result.tables["avg_damages-rlz-000"]
     assert len(found) == len(expected) == 47
     pd.testing.assert_frame_equal(found, expected, rtol=1e-4, atol=1e-5)
-    total = read_expected(case / "expected/aggrisk.csv")
+    total = read_exported(case / "expected/aggrisk.csv")
     pd.testing.assert_frame_equal(result.tables["aggrisk"][total.columns], total, rtol=1e-4)
 
 
@@ -51,7 +51,7 @@ def test_damage_of_a_scenario_conditioned_on_stations(openquake: str, cases: Pat
 def test_damage_from_a_shakemap(openquake: str, cases: Path) -> None:
     case = cases / "scenario_damage/case_8"
     result = run_jobs(case / "prejob.ini", case / "job.ini", python=openquake)
-    expected = read_expected(case / "expected/risk_by_event.csv")
+    expected = read_exported(case / "expected/risk_by_event.csv")
     found = result.tables["risk_by_event"]
     assert len(found) == len(expected) == 25
     pd.testing.assert_frame_equal(found[expected.columns], expected, rtol=1e-4)
@@ -141,3 +141,11 @@ def test_what_cannot_be_run(openquake: str, tmp_path: Path) -> None:
     (tmp_path / "job.ini").write_text("[general]\ncalculation_mode = guessing\n")
     with pytest.raises(OpenQuakeError, match="guessing"):
         run_jobs(tmp_path / "job.ini", python=openquake)
+
+
+def test_an_exported_model_does_not_take_the_name_of_another(openquake: str, tmp_path: Path) -> None:
+    exported = export_openquake(get_model("boore_2014"), tmp_path, name="BooreEtAl2014", n_check=10,
+                                tectonic_region="active_shallow", measures=["pga"])  # fmt: skip
+    (tmp_path / "job.ini").write_text("[general]\ncalculation_mode = classical\n")
+    with pytest.raises(OpenQuakeError, match="BooreEtAl2014 is taken"):
+        run_jobs(tmp_path / "job.ini", models=[exported.module], python=openquake)

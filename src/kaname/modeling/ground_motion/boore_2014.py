@@ -46,6 +46,7 @@ class Boore2014:
     """
 
     name = "boore_2014"
+    component = "rotd50"
 
     def __init__(
         self,

@@ -64,7 +64,7 @@ def export_openquake(
     measures: Sequence[str],
     axes: Mapping[str, Sequence[float]] | None = None,
     fixed: Mapping[str, Any] | None = None,
-    component: Literal["rotd50", "geometric_mean", "larger"] = "rotd50",
+    component: Literal["rotd50", "geometric_mean", "larger"] | None = None,
     n_check: int = 2000,
     seed: int = 0,
 ) -> Exported:
@@ -91,7 +91,7 @@ def export_openquake(
     fixed
         Values of columns that are the same for all scenarios.
     component
-        Component of the model, as OpenQuake names it for conversions.
+        What the shaking is of; by default what the model says of itself, and RotD50 where it says nothing.
     n_check, seed
         How many random scenarios the table is checked at, and their seed.
 
@@ -105,9 +105,10 @@ def export_openquake(
 
     if not name.isidentifier():
         raise InputError(f"name {name!r} cannot name a class; use letters and digits, such as KanameForest")
-    if component not in _COMPONENTS or tectonic_region not in TECTONIC_REGIONS:
+    horizontal = component or getattr(model, "component", "rotd50")
+    if horizontal not in _COMPONENTS or tectonic_region not in TECTONIC_REGIONS:
         raise InputError(
-            f"component {component!r} and tectonic_region {tectonic_region!r}; expected one of "
+            f"component {horizontal!r} and tectonic_region {tectonic_region!r}; expected one of "
             f"{', '.join(_COMPONENTS)} and one of {', '.join(TECTONIC_REGIONS)}"
         )
     unknown = [measure for measure in measures if not openquake_name(measure)]
@@ -131,7 +132,7 @@ def export_openquake(
         "axes": [theirs[column] for column in nodes],
         "measures": [openquake_name(measure) for measure in measures],
         "tectonic_region": TECTONIC_REGIONS[tectonic_region],
-        "component": _COMPONENTS[component],
+        "component": _COMPONENTS[horizontal],
         "logarithmic": _LOGARITHMIC,
         "fixed": {key: str(value) for key, value in constants.items()},
     }

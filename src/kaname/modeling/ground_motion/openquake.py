@@ -11,7 +11,7 @@ import numpy as np
 from kaname.core.errors import InputError
 from kaname.core.shaking import GRAVITY_CM_S2, MEASURES, period_of
 from kaname.modeling.ground_motion.contract import Prediction, model, needed
-from kaname.modeling.hazard.isolated import Worker
+from kaname.modeling.hazard.isolated import Worker, interpreter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ _NAMES |= {"d5_75": "RSD575", "d5_95": "RSD595"}
 # Natural logarithm of our unit over theirs: g, m/s of Arias intensity, g s.
 _FACTORS = {"PGA": GRAVITY_CM_S2, "SA": GRAVITY_CM_S2, "IA": 100.0, "CAV": GRAVITY_CM_S2}
 
-_WORKERS: dict[str, Worker] = {}
+_WORKERS: dict[Path, Worker] = {}
 
 
 @model("openquake")
@@ -88,10 +88,7 @@ class OpenQuakeModel:
         self.gsim = gsim
         self.name = f"openquake:{gsim.split(']')[0].strip('[')}"
         self.parameters = dict(parameters or {})
-        key = str(python or "")
-        if key not in _WORKERS:
-            _WORKERS[key] = Worker(python)
-        self._worker = _WORKERS[key]
+        self._worker = _worker(interpreter(python))
         unknown = [name for name in self._requires if name not in COLUMNS and name not in self.parameters]
         if unknown:
             raise InputError(
@@ -149,6 +146,13 @@ class OpenQuakeModel:
         mean = found["mean"] + log_unit(measure)
         split = (found["tau"] > 0) | (found["phi"] > 0)
         return Prediction(mean, found["tau"], np.where(split, found["phi"], found["sigma"]))
+
+
+def _worker(python: Path) -> Worker:
+    """Return the one process of an interpreter that all models share; a new one where it has ended."""
+    if python not in _WORKERS or not _WORKERS[python].alive:
+        _WORKERS[python] = Worker(python)
+    return _WORKERS[python]
 
 
 def openquake_name(measure: str) -> str:

@@ -60,6 +60,7 @@ class SiMidorikawa1999:
     """
 
     name = "si_midorikawa_1999"
+    component = "larger"
     measures = ("pga", "pgv")
 
     def __init__(

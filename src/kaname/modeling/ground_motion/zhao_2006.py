@@ -42,6 +42,7 @@ class Zhao2006:
     """
 
     name = "zhao_2006"
+    component = "geometric_mean"
 
     def __init__(
         self,

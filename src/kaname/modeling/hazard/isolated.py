@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,11 @@ class Worker:
         self._log = _Tail(self._process)
         self.close = weakref.finalize(self, _end, self._process)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process can still be asked."""
+        return self._process.poll() is None
+
     def ask(
         self, action: str, arrays: dict[str, NDArray[Any]] | None = None, **message: Any
     ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -98,13 +104,14 @@ class Worker:
         try:
             stdin.write(len(buffer.getvalue()).to_bytes(8, "big") + buffer.getvalue())
             stdin.flush()
-            head = stdout.read(8)
+            n_byte = int.from_bytes(stdout.read(8), "big")
+            body = stdout.read(n_byte)
         except BrokenPipeError:
-            head = b""
-        if len(head) < 8:
+            n_byte, body = 0, b""
+        if not body or len(body) < n_byte:
             status = self._process.wait()
             raise OpenQuakeError(f"OpenQuake's process ended with status {status}:\n{self._log.text()}")
-        with np.load(io.BytesIO(stdout.read(int.from_bytes(head, "big")))) as archive:
+        with np.load(io.BytesIO(body)) as archive:
             answer = json.loads(str(archive["message"]))
             found = {name: archive[name] for name in archive.files if name != "message"}
         if "error" in answer:
@@ -132,7 +139,8 @@ class _Tail:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.stdin is not None:
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended before
+            process.stdin.close()
     try:
         process.wait(timeout=10)
     except subprocess.TimeoutExpired:

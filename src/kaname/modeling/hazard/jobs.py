@@ -79,7 +79,7 @@ def run_jobs(
                 parameters=dict(parameters or {}),
             )
             tables = {
-                _name(Path(file)): _read(Path(file))
+                _name(Path(file)): read_exported(file)
                 for files_of in answer["tables"].values()
                 for file in files_of
             }
@@ -88,7 +88,12 @@ def run_jobs(
     return JobResult(answer["description"], answer["calculation_mode"], tables, answer["failed"])
 
 
-def read_expected(path: str | Path) -> pd.DataFrame:
+def _name(path: Path) -> str:
+    """``hazard_curve-mean-PGA`` of ``hazard_curve-mean-PGA_12.csv``."""
+    return re.sub(r"-?_\d+$", "", path.stem)
+
+
+def read_exported(path: str | Path) -> pd.DataFrame:
     """Return a table that OpenQuake exported as CSV, its line of provenance left out.
 
     Raises
@@ -96,15 +101,6 @@ def read_expected(path: str | Path) -> pd.DataFrame:
     FormatError
         When it has no header or no such form.
     """
-    return _read(Path(path))
-
-
-def _name(path: Path) -> str:
-    """``hazard_curve-mean-PGA`` of ``hazard_curve-mean-PGA_12.csv``."""
-    return re.sub(r"-?_\d+$", "", path.stem)
-
-
-def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:

@@ -140,14 +140,16 @@ def run(
 
 def _load(file: str) -> None:
     """Import an exported model under the name of its file, so that its class can be pickled."""
+    from openquake.hazardlib import gsim
+
     name = Path(file).stem
+    if name in gsim.get_available_gsims() or name in sys.modules:
+        raise ValueError(f"{file}: {name} is taken here; export the model under another name")
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
-    from openquake.hazardlib import gsim
-
     gsim.get_available_gsims()[name] = getattr(module, name)
 
 
