@@ -88,8 +88,23 @@ def levels(hazard: Hazard) -> list[dict[str, Any]]:
     """Return mean levels at the named sites."""
     rows = hazard.levels[(hazard.levels["site"] != "") & (hazard.levels["statistic"] == "mean")]
     keys = ["site", "measure", "probability", "return_period_years", "level"]
-    found: list[dict[str, Any]] = rows[keys].round({"return_period_years": 1, "level": 3}).to_dict("records")
-    return found
+    rounded = rows[keys].round({"return_period_years": 1, "level": 3})
+    found: list[dict[str, Any]] = rounded.to_dict("records")
+    # JSON has no NaN.
+    return [{key: None if value != value else value for key, value in row.items()} for row in found]
+
+
+def notes(hazard: Hazard) -> list[str]:
+    """Return what must be said of the result."""
+    said = []
+    for (measure, probability), part in hazard.levels.groupby(["measure", "probability"], sort=False):
+        n = int(part["level"].isna().sum())
+        if n:
+            said.append(
+                f"{n} of {len(part)} levels of {measure} with probability {probability:g} are below or above "
+                "all declared levels and missing; widen them"
+            )
+    return said
 
 
 def text(summary: dict[str, Any], out: Path) -> str:
@@ -101,11 +116,13 @@ def text(summary: dict[str, Any], out: Path) -> str:
             f"M {row['magnitude_min']:g} to {row['magnitude_max']:g}"
         )
     for row in summary.get("levels", []):
+        level = "outside the declared levels" if row["level"] is None else f"{row['level']:g}"
         lines.append(
-            f"  {row['site']}: {row['measure']} {row['level']:g} with probability {row['probability']:g} "
+            f"  {row['site']}: {row['measure']} {level} with probability {row['probability']:g} "
             f"(once in {row['return_period_years']:.0f} years)"
         )
     lines += [f"  {out / name}" for name in summary.get("files", [])]
+    lines += [f"  note: {note}" for note in summary.get("notes", [])]
     return "\n".join(lines)
 
 

@@ -66,6 +66,7 @@ def classical(
         hazard = run_classical(job, cores=cores, python=python)
         summary["files"] = _hazard.write(out, job, hazard)
         summary["levels"] = _hazard.levels(hazard)
+        summary["notes"] = _hazard.notes(hazard)
     record = {
         "verb": "hazard classical",
         "software": software(),

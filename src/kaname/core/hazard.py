@@ -14,7 +14,8 @@ _STATISTIC = Column(
     "statistic", "string", "over the logic tree: mean, or a quantile such as quantile_0.84", required=True
 )
 _MEASURE = Column("measure", "string", "measure of shaking, such as pga or sa(0.3)", required=True)
-_LEVEL = Column("level", "float", "of the measure, in its unit", "cm/s2 or cm/s", required=True, low=0)
+_UNIT = "cm/s2 or cm/s"
+_LEVEL = Column("level", "float", "of the measure, in its unit", _UNIT, required=True, low=0)
 
 HAZARD_CURVES = Schema(
     "hazard_curves",
@@ -41,7 +42,7 @@ HAZARD_LEVELS = Schema(
         Column("years", "float", "time the probability is for", "year", required=True, low=0),
         Column("probability", "float", "of one or more exceedances", required=True, low=0, high=1),
         Column("return_period_years", "float", "-years / ln(1 - probability)", "year", required=True, low=0),
-        _LEVEL,
+        Column("level", "float", "missing: below or above all levels that were computed", _UNIT, low=0),
     ),
 )
 

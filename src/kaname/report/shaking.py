@@ -173,7 +173,8 @@ def hazard_maps(
     n_column = 2 if len(layers) > 1 else 1
     figure, axes = _panels(view, -(-len(layers) // n_column), n_column)
     values = np.concatenate([layer.ravel() for layer in layers.values()])
-    low, high = float(values.min()), float(values.max())
+    values = values[np.isfinite(values)]
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     cmap = matplotlib.colormaps["inferno_r"]
     norm = LogNorm(max(low, high / 1000), high) if high > low > 0 else Normalize(low, high)
     for axis in axes[len(layers) :]:

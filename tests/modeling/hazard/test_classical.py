@@ -24,12 +24,15 @@ from tests.support.hazard_files import (
 from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.core.geo import LocalFrame
 from kaname.core.hazard import HAZARD_CURVES
+from kaname.core.shaking import GRAVITY_CM_S2
 from kaname.earth.ruptures import Rupture, distances, rectangles
 from kaname.modeling.ground_motion import get_model
 from kaname.modeling.ground_motion.export import export_openquake
+from kaname.modeling.hazard import classical
 from kaname.modeling.hazard.classical import run, write_job
 from kaname.modeling.hazard.declaration import load_calculation
 from kaname.modeling.hazard.isolated import OpenQuakeError
+from kaname.modeling.hazard.jobs import JobResult
 
 NRML = "{http://openquake.org/xmlns/nrml/0.5}"
 GML = "{http://www.opengis.net/gml}"
@@ -174,6 +177,53 @@ def test_an_exported_model_must_be_for_what_it_is_asked(tmp_path: Path) -> None:
     (tmp_path / "KanameBoore.npz").write_bytes(b"nothing")
     with pytest.raises(FormatError, match="no exported model"):
         load_calculation(write_declaration(tmp_path, ground_motion=crust, **pga))
+
+
+def answer(n_level: int = 12) -> JobResult:
+    """Return what OpenQuake gives for the two sites, in another order than asked."""
+    sites = {"custom_site_id": [1, 0], "lon": [11.3, 10.5], "lat": [45.4, 45.5]}
+    poes = {f"poe-{k:.7f}": [0.5 * 0.7**k, 0.4 * 0.7**k] for k in range(n_level)}
+    names = [("hazard_{}-mean", 1.0), ("quantile_{}-0.16", 0.5), ("quantile_{}-0.84", 1.5)]
+    tables = {}
+    for pattern, factor in names:
+        for measure in ("PGA", "SA(1.0)"):
+            made = {name: np.array(poe) * factor for name, poe in poes.items()}
+            tables[f"{pattern.format('curve')}-{measure}"] = pd.DataFrame({**sites, "depth": 0.0, **made})
+        # At site 0 the curve of SA(1 s) does not reach 0.1, and that of PGA ends above 0.02.
+        levels = {"PGA-0.1": [0.2, 0.1], "PGA-0.02": [0.5, 1500 / GRAVITY_CM_S2], "SA(1.0)-0.1": [0.1, 0.0],
+                  "SA(1.0)-0.02": [0.3, 0.2]}  # fmt: skip
+        tables[pattern.format("map")] = pd.DataFrame({**sites, **levels})
+    return JobResult("test", "classical", tables, {})
+
+
+def test_answers_of_openquake_become_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = write_job(load_calculation(write_declaration(tmp_path)), tmp_path / "job")
+    monkeypatch.setattr(classical, "run_jobs", lambda *_, **__: answer())
+    hazard = run(job)
+    curve = hazard.curves[(hazard.curves["site"] == "A") & (hazard.curves["measure"] == "pga")]
+    mean = curve[curve["statistic"] == "mean"]
+    np.testing.assert_allclose(mean["level"], np.geomspace(10, 1500, 12))
+    np.testing.assert_allclose(mean["probability"], 0.4 * 0.7 ** np.arange(12))
+    np.testing.assert_allclose(mean["rate_per_year"], -np.log(1 - mean["probability"]) / 50)
+    assert curve["statistic"].unique().tolist() == ["mean", "quantile_0.16", "quantile_0.84"]
+    levels = hazard.levels[hazard.levels["statistic"] == "mean"].set_index(["site", "measure", "probability"])
+    assert levels.loc[("B", "pga", 0.1), "level"] == pytest.approx(0.2 * GRAVITY_CM_S2)
+    assert levels.loc[("A", "pga", 0.1), "level"] == pytest.approx(0.1 * GRAVITY_CM_S2)
+    assert levels.loc[("B", "sa(1)", 0.02), "period_s"] == 1.0
+    # Beyond the levels that were computed there is no answer, neither 0 nor the last of them.
+    assert np.isnan(levels.loc[("A", "sa(1)", 0.1), "level"])
+    assert np.isnan(levels.loc[("A", "pga", 0.02), "level"])
+    assert hazard.disaggregation.empty
+
+
+def test_an_answer_that_lacks_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = write_job(load_calculation(write_declaration(tmp_path)), tmp_path / "job")
+    less = answer()
+    del less.tables["hazard_curve-mean-PGA"]
+    less.failed["hcurves"] = "the disk is full"
+    monkeypatch.setattr(classical, "run_jobs", lambda *_, **__: less)
+    with pytest.raises(FormatError, match=r"no hazard_curve-mean-PGA.*the disk is full"):
+        run(job)
 
 
 # What follows is integrated here, over magnitude and place, with our own model and distances.

@@ -164,8 +164,10 @@ def _statistics(job: Job) -> list[tuple[str, str]]:
 def _table(job: Job, result: JobResult, name: str) -> pd.DataFrame:
     """Return a table of OpenQuake beside the sites it is for, in the order of the sites."""
     if name not in result.tables:
-        reason = next((why for key, why in result.failed.items()), "")
-        raise FormatError(f"OpenQuake made no {name}; it made {', '.join(result.tables)} {reason}".rstrip())
+        reasons = "; ".join(f"{key}: {why}" for key, why in result.failed.items())
+        raise FormatError(
+            f"OpenQuake made no {name}, but {', '.join(result.tables)}{f' ({reasons})' if reasons else ''}"
+        )
     found = result.tables[name]
     return found.set_index(found["custom_site_id"].astype(int)).reindex(job.sites.index)
 
@@ -204,10 +206,12 @@ def _levels(job: Job, result: JobResult) -> pd.DataFrame:
     years, parts = job.calculation.years, []
     for pattern, statistic in _statistics(job):
         table = _table(job, result, pattern.format("map"))
-        for measure in job.calculation.levels:
+        for measure, (low, high, _) in job.calculation.levels.items():
             period = 0.0 if measure == "pga" else period_of(measure)
             for probability in job.calculation.probabilities:
                 level = table[f"{_written(measure)}-{probability:g}"] * np.exp(log_unit(measure))
+                # Where the curve does not reach the probability, OpenQuake gives 0 or the level of its end.
+                level = level.where((level > low * (1 + 1e-6)) & (level < high * (1 - 1e-6)))
                 parts.append(
                     _where(
                         job, statistic=statistic, measure=measure, period_s=period, years=years,
