@@ -94,7 +94,7 @@ def command(
     from kaname.core.geo import EARTH_RADIUS_KM
     from kaname.core.provenance import inputs_of, software, write_json
     from kaname.core.shaking import column_of
-    from kaname.modeling.field import conditioning, learned, maps, moments
+    from kaname.modeling.field import conditioning, maps, moments
     from kaname.modeling.ground_motion.contract import get_model
     from kaname.modeling.strong_motion.reading import files_of
     from kaname.modeling.strong_motion.sites import read_vs30
@@ -130,6 +130,8 @@ def command(
         about: dict[str, Any]
         shaken: maps.Field
         if field == "learned":
+            from kaname.modeling.field import learned
+
             others = _usable(everything[everything["event_id"] != event])
             others, _ = _with_sites(others, ground, vs30)
             fitted, used = learned.learn(pd.concat([known, others]), predictor, name)
