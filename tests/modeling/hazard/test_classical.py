@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree as xml
 
@@ -22,9 +23,11 @@ from tests.support.hazard_files import (
 )
 
 from kaname.core.errors import FormatError, InputError, NotFoundError
+from kaname.core.forecasts import FORECASTS
 from kaname.core.geo import LocalFrame
 from kaname.core.hazard import HAZARD_CURVES
 from kaname.core.shaking import GRAVITY_CM_S2
+from kaname.core.tables import write_table
 from kaname.earth.ruptures import Rupture, distances, rectangles
 from kaname.modeling.ground_motion import get_model
 from kaname.modeling.ground_motion.export import export_openquake
@@ -224,6 +227,21 @@ def test_an_answer_that_lacks_a_table(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(classical, "run_jobs", lambda *_, **__: less)
     with pytest.raises(FormatError, match=r"no hazard_curve-mean-PGA.*the disk is full"):
         run(job)
+
+
+def test_the_example_is_whole(tmp_path: Path) -> None:
+    shutil.copytree(Path(__file__).parents[3] / "examples/hazard", tmp_path / "example")
+    # What the commands of docs/hazard.md make beforehand: a forecast and an exported model.
+    table = forecast(edges=(3.995, 4.095, 4.195))
+    write_table(table, tmp_path / "example/smoothed.parquet", FORECASTS)
+    export_openquake(
+        get_model("boore_2014"), tmp_path / "example/models", name="KanameRidgecrest", n_check=10,
+        tectonic_region="active_shallow", measures=["pga", "sa(0.3)", "sa(1)"], fixed={"rake_deg": 0.0},
+    )  # fmt: skip
+    job = write_job(load_calculation(tmp_path / "example/hazard.toml"), tmp_path / "job")
+    kinds = {name: [type(s).__name__ for s in mine] for name, mine in job.sources.items()}
+    assert kinds == {"smoothed": ["Fault", "Smoothed"], "zone": ["Fault", "Area"]}
+    assert len(job.sites) == 3 + 21 * 21
 
 
 # What follows is integrated here, over magnitude and place, with our own model and distances.
