@@ -12,7 +12,7 @@ import pytest
 from kaname.core.geo import distance_azimuth
 from kaname.core.shaking import GROUND_MOTIONS
 from kaname.core.tables import table
-from kaname.modeling.strong_motion.duplicates import link, sites
+from kaname.modeling.strong_motion.duplicates import link, site_ids
 from kaname.modeling.strong_motion.flatfiles import read_flatfile
 
 ROW: dict[str, Any] = {
@@ -90,17 +90,17 @@ def test_rows_keep_their_order_and_their_values() -> None:
 def test_no_two_sites_are_neighbours() -> None:
     rng = np.random.default_rng(3)
     lat, lon = rng.uniform(35, 35.2, 300), rng.uniform(139, 139.2, 300)
-    site = sites(lat, lon)
+    site = site_ids(lat, lon)
     i, j = np.triu_indices(300, 1)
     apart, _ = distance_azimuth(lat[i], lon[i], lat[j], lon[j])
     assert (site[i] == site[j])[apart < 1.0].all()
     assert (site[i] != site[j]).any()
-    assert list(sites(lat[::-1], lon[::-1])) == list(site[::-1])
-    assert list(sites(np.array([np.nan, 1.0]), np.array([0.0, 1.0]))) == ["", "+1.0000+1.0000"]
+    assert list(site_ids(lat[::-1], lon[::-1])) == list(site[::-1])
+    assert list(site_ids(np.array([np.nan, 1.0]), np.array([0.0, 1.0]))) == ["", "+1.0000+1.0000"]
 
 
 def test_the_meridian_that_divides_the_date() -> None:
-    assert len(set(sites(np.array([10.0, 10.0, 10.0]), np.array([179.999, -179.999, 180.001])))) == 1
+    assert len(set(site_ids(np.array([10.0, 10.0, 10.0]), np.array([179.999, -179.999, 180.001])))) == 1
 
 
 def test_an_empty_table() -> None:

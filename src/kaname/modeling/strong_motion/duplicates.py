@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kaname.core.geo import distance_azimuth, on_sphere
+from kaname.core.geo import distance_azimuth
 from kaname.core.shaking import GROUND_MOTIONS, MEASURES, column_of
 from kaname.core.tables import validate
+from kaname.evaluate.audit import sites
+from kaname.evaluate.splits import SAME_SITE_KM
 
-SITE_KM = 1.0
+SITE_KM = SAME_SITE_KM
 """Sensors closer than this record one ground."""
 DEPTH_M = 2.0
 """Sensors whose depths differ by more than this do not record the same motion."""
@@ -42,19 +44,19 @@ def link(table: pd.DataFrame) -> pd.DataFrame:
     out = validate(table, GROUND_MOTIONS)
     if out.empty:
         return out
-    out["site_id"] = sites(out["latitude"].to_numpy(), out["longitude"].to_numpy())
+    out["site_id"] = site_ids(out["latitude"].to_numpy(), out["longitude"].to_numpy())
     out["event_id"] = event_ids(out)
     out["duplicate_of"] = _duplicates(out)
     return out
 
 
-def sites(
+def site_ids(
     latitude: NDArray[np.float64], longitude: NDArray[np.float64], *, within_km: float = SITE_KM
 ) -> NDArray[np.object_]:
     """Return one identifier per place; two sensors closer than ``within_km`` always share it.
 
-    Closeness is passed on from sensor to sensor, so that no split by site can part neighbours; in a dense
-    array a site can so be wider than ``within_km``.
+    Closeness is passed on from sensor to sensor (`kaname.evaluate.audit.sites`), so that no split by site can
+    part neighbours; in a dense array a site can so be wider than ``within_km``.
 
     Parameters
     ----------
@@ -63,26 +65,17 @@ def sites(
     within_km
         Distance of neighbours [km].
     """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
-
     out = np.full(len(latitude), "", object)
     known = np.isfinite(latitude) & np.isfinite(longitude)
     if not known.any():
         return out
-    places, member = np.unique(np.c_[latitude[known], longitude[known] % 360.0], axis=0, return_inverse=True)
-    pairs = cKDTree(on_sphere(*places.T).T).query_pairs(1.01 * within_km, output_type="ndarray")
-    apart, _ = distance_azimuth(*places[pairs[:, 0]].T, *places[pairs[:, 1]].T)
-    pairs = pairs[apart < within_km]
-    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(places), len(places)))
-    _, label = connected_components(graph, directed=False)
-    first = np.unique(label, return_index=True)[
-        1
-    ]  # places are sorted, so the name does not hang on the order
-    east = (places[:, 1] + 180.0) % 360.0 - 180.0
-    names = np.array([f"{lat:+.4f}{lon:+.4f}" for lat, lon in zip(places[first, 0], east[first])], object)
-    out[known] = names[label][member.ravel()]
+    lat, east = latitude[known], (longitude[known] + 180.0) % 360.0 - 180.0
+    label = sites(lat, east, within_km=within_km)
+    # Named by its southernmost, then westernmost place, so that the name does not hang on the order.
+    order = np.lexsort((east, lat))
+    first = order[np.unique(label[order], return_index=True)[1]]
+    names = np.array([f"{lat[k]:+.4f}{east[k]:+.4f}" for k in first], object)
+    out[known] = names[label]
     return out
 
 
