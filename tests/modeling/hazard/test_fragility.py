@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree as xml
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 from kaname.core.errors import InputError
+from kaname.core.shaking import GRAVITY_CM_S2
 from kaname.modeling.field.conditioning import ConditionedField, Places, condition
 from kaname.modeling.hazard.fragility import LognormalFragility, class_frequencies
+from kaname.modeling.hazard.nrml import write_fragility
 
+NRML = "{http://openquake.org/xmlns/nrml/0.5}"
 THETA = {"stone": np.log([150.0, 300.0, 600.0]), "concrete": np.log([400.0, 900.0, 1800.0])}
 BETA = {"stone": 0.6, "concrete": 0.5}
 
@@ -133,3 +140,40 @@ def test_bad_input() -> None:
         model.predict(["brick"], [0])
     with pytest.raises(InputError, match="no curve"):
         model.exceedance("stone", 9, 100.0)
+
+
+def test_openquake_gets_the_mean_curves(
+    fitted: tuple[LognormalFragility, np.ndarray], tmp_path: Path
+) -> None:
+    model, _ = fitted
+    level = np.geomspace(20.0, 3000.0, 15)
+    root = xml.parse(write_fragility(tmp_path / "fragility.xml", model, level)).getroot()
+    functions = {node.get("id"): node for node in root.iter(f"{NRML}fragilityFunction")}
+    assert set(functions) == set(THETA)
+    for name, node in functions.items():
+        imls, *states = node
+        assert imls.get("imt") == "PGA" and [s.get("ls") for s in states] == ["state_1", "state_2", "state_3"]
+        np.testing.assert_allclose(np.array((imls.text or "").split(), float) * GRAVITY_CM_S2, level)
+        for k, state in enumerate(states, 1):
+            found = np.array((state.text or "").split(), float)
+            np.testing.assert_allclose(found, model.exceedance(name, k, level).mean(0))
+            assert (np.diff(found) >= 0).all()
+    for wrong in ([100.0], [200.0, 100.0], [0.0, 100.0]):
+        with pytest.raises(InputError, match="positive and increase"):
+            write_fragility(tmp_path / "no.xml", model, wrong)
+
+
+@pytest.mark.extra
+def test_openquake_reads_what_was_written(
+    openquake: str, fitted: tuple[LognormalFragility, np.ndarray], tmp_path: Path
+) -> None:
+    model, _ = fitted
+    path = write_fragility(tmp_path / "fragility.xml", model, np.geomspace(20.0, 3000.0, 15))
+    code = (
+        "import sys; from openquake.risklib import read_nrml; from openquake.hazardlib import nrml; "
+        "m = nrml.to_python(sys.argv[1]); print(m.limitStates, sorted(k[1] for k in m), "
+        "[f.array.shape for f in m.values()])"
+    )
+    said = subprocess.run([openquake, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert "state_3" in said.stdout and "['concrete', 'stone']" in said.stdout
+    assert said.stdout.count("(3, 15)") == 2

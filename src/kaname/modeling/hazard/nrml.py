@@ -1,4 +1,4 @@
-"""Sources and logic trees as OpenQuake reads them: NRML 0.5 (https://docs.openquake.org).
+"""Sources, logic trees and fragility as OpenQuake reads them: NRML 0.5 (https://docs.openquake.org).
 
 Rates are written bin by bin (``incrementalMFD``), so what the engine takes is what the sources declare.
 """
@@ -10,10 +10,12 @@ from pathlib import Path
 from xml.etree import ElementTree as xml
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from kaname.core.errors import InputError
 from kaname.core.files import replacing
-from kaname.modeling.ground_motion.openquake import TECTONIC_REGIONS
+from kaname.modeling.ground_motion.openquake import TECTONIC_REGIONS, log_unit, openquake_name
+from kaname.modeling.hazard.fragility import LognormalFragility
 from kaname.modeling.hazard.magnitudes import Magnitudes
 from kaname.modeling.hazard.sources import (
     AnySource,
@@ -79,6 +81,52 @@ def write_model_tree(path: Path, models: Mapping[str, Iterable[tuple[str, float]
                    applyToTectonicRegionType=TECTONIC_REGIONS[region])  # fmt: skip
         _branches(own, region, branches)
     return _write(path, root)
+
+
+def write_fragility(
+    path: str | Path, fragility: LognormalFragility, level: ArrayLike, *, loss: str = "structural"
+) -> Path:
+    """Write fitted fragility curves, for the damage calculations of OpenQuake.
+
+    What is written is the mean over the posterior at each level: as expected damage is linear in the curves,
+    it holds what is uncertain in them. States are called ``state_1``, ``state_2``, ...; a class of buildings
+    is a taxonomy.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    fragility
+        Fitted.
+    level
+        Levels of its measure, in its unit, increasing, ``(n,)``; below the first there is no damage.
+    loss
+        What OpenQuake calls the kind of loss.
+
+    Raises
+    ------
+    InputError
+        When levels are not positive or do not increase, or OpenQuake has no such measure.
+    """
+    levels = np.atleast_1d(np.asarray(level, float))
+    if len(levels) < 2 or not (levels > 0).all() or not (np.diff(levels) > 0).all():
+        raise InputError(f"levels of shaking are positive and increase, found {levels.tolist()}")
+    measure = openquake_name(fragility.measure_)
+    if not measure:
+        raise InputError(f"OpenQuake has no {fragility.measure_}")
+    states = [f"state_{k}" for k in range(1, fragility.theta_.shape[2] + 1)]
+    theirs = levels / np.exp(log_unit(fragility.measure_))
+    root = _root()
+    model = _add(root, "fragilityModel", id="kaname", assetCategory="buildings", lossCategory=loss)
+    _add(model, "description", "Lognormal curves fitted to surveyed damage, mean over their posterior")
+    _add(model, "limitStates", " ".join(states))
+    for name in fragility.classes_:
+        function = _add(model, "fragilityFunction", id=str(name), format="discrete")
+        _add(function, "imls", _numbers(theirs), imt=measure, noDamageLimit=repr(float(theirs[0])))
+        for k, state in enumerate(states, 1):
+            mean = fragility.exceedance(str(name), k, levels).mean(axis=0)
+            _add(function, "poes", _numbers(mean), ls=state)
+    return _write(Path(path), root)
 
 
 def _branches(parent: xml.Element, stem: str, branches: Iterable[tuple[str, float]]) -> None:
