@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kaname.core.errors import InputError
 from kaname.modeling.field.correlation import Exponential, distances
-from kaname.modeling.field.kernel import Event, Kernel, Part
+from kaname.modeling.field.kernel import Kernel, Part, Records
 
 Floats = NDArray[np.float64]
 
@@ -59,8 +59,11 @@ def fit_moments(
         ),
         noise=0.4 * start,
     )
-    events = {k: Event({"place": place[e == k]}, r[e == k]).some(n_fit, rng) for k in np.unique(e)}
-    kernel.fit(events, own_noise=False)
+    code = np.unique(e, return_inverse=True)[1].astype(float)
+    groups = [
+        Records({"place": place[code == k], "event": code[code == k]}, r[code == k]) for k in np.unique(code)
+    ]
+    kernel.fit([group.some(n_fit, rng) for group in groups], own_noise=False)
     tau, field, length, noise = np.exp(kernel.theta)
     phi = float(np.hypot(field, noise))
     return Moments(float(tau), phi, Exponential(float(length), float((noise / phi) ** 2)))

@@ -1,11 +1,11 @@
-"""What recordings of an earthquake say beyond a model of ground motion, learned from many earthquakes.
+"""What recordings say beyond a model of ground motion, learned from many earthquakes at once.
 
-The residual of a model (published or learned) is a Gaussian field within each earthquake: an offset, a trend
-with distance, long and short fields in space, the site's Vs30 (as a number, and as the class it was read
-from), and, where other earthquakes were recorded at the place, what was left over there then. Amplitudes and
-lengths are shared by all earthquakes and found by marginal likelihood; the noise may differ between them.
-Records far off their neighbours count less (Student's t). Trees, fitted beside it, are mixed in by the weight
-that blocks left out ask for; the scale of each earthquake and the law of the residuals come from these too.
+The residual of a model (published or learned) is a Gaussian field with parts: an offset, a trend with
+distance, a long and a short field in space, and the site's Vs30 (as a number, and as the class it was read
+from). Each earthquake has its own of these, and all share another, with the site itself beside: what one
+earthquake recorded speaks of the sites of the next. Amplitudes and lengths are found by marginal likelihood;
+the noise differs between earthquakes. Trees, fitted beside it, are mixed in by the weight that blocks left
+out ask for; the scale of each earthquake and the law of the residuals come from these too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from kaname.core.errors import InputError
 from kaname.core.geo import on_sphere
 from kaname.evaluate.splits import blocks, folds
-from kaname.modeling.field.kernel import Event, Kernel, Part, Solved
+from kaname.modeling.field.kernel import Kernel, Part, Records, Solved
 from kaname.modeling.field.margins import Law, Margin, Normal, choose, fit
 from kaname.modeling.ground_motion.contract import Prediction, needed
 
@@ -35,14 +35,21 @@ _PARTS = (
     Part("vs30", "vs30", "gaussian", 0.2, 0.7),
     Part("vs30 class", "vs30", "equal", 0.2),
 )
-_SITE = Part("site", "site", "linear", 0.5)
+_SHARED = (
+    Part("site", "place", "gaussian", 0.25, 1.0, shared=True),
+    Part("shared short", "place", "exponential", 0.2, 15.0, shared=True),
+    Part("shared long", "place", "matern", 0.3, 150.0, shared=True),
+    Part("shared distance", "distance", "gaussian", 0.3, 0.7, shared=True),
+    Part("shared vs30", "vs30", "gaussian", 0.2, 0.7, shared=True),
+    Part("shared vs30 class", "vs30", "equal", 0.1, shared=True),
+)
 _NEAR_KM = 10.0
 """Distances below this are one: the residual has no trend inside the source."""
 _SITE_KM = 1.0
-_SITE_REACH_KM = 3.0
-_SITE_SHRINK = 0.7
 _LARGEST = 1.5
-"""A residual passed on to other earthquakes counts at most so much (natural logarithm)."""
+"""A residual counts at most so much when the trees are weighed (natural logarithm)."""
+_MOST = 10_000
+"""More records than this do not fit into one covariance."""
 _ENOUGH = 100
 
 
@@ -77,10 +84,8 @@ class ResidualField:
 
     Parameters
     ----------
-    freedom
-        Degrees of freedom of the t that records are weighed by; 0: all count the same.
     trees
-        Whether boosted and randomised trees are mixed in.
+        Whether boosted trees are mixed in.
     law
         Law of standardised residuals, or ``choose``: by held-out score.
     block_degree
@@ -101,7 +106,7 @@ class ResidualField:
     scores_
         Held-out CRPS of each law.
     tree_weight_
-        Share of the trees in the mean, by whether other earthquakes were recorded at the place.
+        Share of the trees in the mean at places where no other earthquake was recorded; elsewhere 0.
     stretch_
         Factor on the standard deviation, by event (None: an event without records) and the same.
     """
@@ -109,14 +114,12 @@ class ResidualField:
     def __init__(
         self,
         *,
-        freedom: float = 6.0,
         trees: bool = True,
         law: Law | str = "choose",
         block_degree: float = 0.5,
-        n_fit: int = 400,
+        n_fit: int = 300,
         seed: int = 0,
     ) -> None:
-        self.freedom = freedom
         self.trees = trees
         self.law = law
         self.block_degree = block_degree
@@ -139,61 +142,41 @@ class ResidualField:
         Raises
         ------
         InputError
-            When a column or a value is missing, or there are fewer than ten records.
+            When a column or a value is missing, or there are fewer than ten records or more than 10,000.
         """
         y = np.asarray(value, float)
         if y.shape != (len(table),) or not np.isfinite(y).all() or len(y) < 10:
             raise InputError(f"ten or more records with finite values expected, found {y.shape}")
+        if len(y) > _MOST:
+            raise InputError(
+                f"{len(y)} records are too many for one field; give {_MOST} or fewer, those nearby"
+            )
+        self.names_ = np.unique(needed(table, NEEDS[:1], "the residual field")["event_id"])
         features = self._features(table)
-        names = features.pop("event_id")
-        residual = y - prior.mean
+        self.event_, self.place_ = features["event"], features["place"]
+        self.residual_ = y - prior.mean
         self.block_ = blocks(table["latitude"], table["longitude"], size_degree=self.block_degree)
-        self.names_, self.residual_, self.places_ = names, residual, features["place"]
-        rows = {name: np.flatnonzero(names == name) for name in np.unique(names)}
-        rng = np.random.default_rng(self.seed)
-        events = {k: Event({f: v[at] for f, v in features.items()}, residual[at]) for k, at in rows.items()}
-        kernel = Kernel(_PARTS)
-        kernel.fit({k: e.some(self.n_fit, rng) for k, e in events.items()}, n_iteration=20)
-        self.site_ = np.zeros(len(y))
-        if len(rows) > 1:
-            for k, at in rows.items():
-                solved = Solved.of(kernel, k, events[k], freedom=self.freedom)
-                self.site_[at] = np.clip(solved.alpha / np.diag(solved.inverse), -_LARGEST, _LARGEST)
-            passed = self._site(features["place"], names)
-            for k, at in rows.items():
-                events[k].features["site"] = passed[at]
-            kernel = kernel.with_part(_SITE)
-            kernel.fit({k: e.some(self.n_fit, rng) for k, e in events.items()}, n_iteration=15)
-        self.kernel_ = kernel
-        self.solved_ = {k: Solved.of(kernel, k, e, freedom=self.freedom) for k, e in events.items()}
-        self._calibrate(table, rows, prior)
+        records = Records(features, self.residual_)
+        self.kernel_ = Kernel((*_PARTS, *_SHARED) if len(self.names_) > 1 else _PARTS)
+        self.kernel_.fit([records.some(self.n_fit, np.random.default_rng(self.seed))])
+        self.solved_ = Solved.of(self.kernel_, records)
+        self._calibrate(table, prior)
         return self
 
     def predict(self, table: pd.DataFrame, prior: Prediction) -> FieldPrediction:
         """Return the distribution at places, given the records of the fit; arguments as in `fit`.
 
-        An event without any record in the fit gets the model's mean, what its sites recorded in other
-        events, and the variance of all parts.
+        An event without any record in the fit gets the model's mean, what all earthquakes share there, and
+        the variance of its own parts.
         """
         features = self._features(table)
-        names = features.pop("event_id")
-        if "site" in {part.name for part in self.kernel_.parts}:
-            features["site"] = self._site(features["place"], names)
-        mean, variance, stretch = (np.zeros(len(table)) for _ in range(3))
-        informed = features["site"] != 0 if "site" in features else np.zeros(len(table), bool)
-        for name in np.unique(names):
-            at = np.flatnonzero(names == name)
-            own = {k: v[at] for k, v in features.items()}
-            solved = self.solved_.get(name) or Solved.empty(self.kernel_, own)
-            mean[at], variance[at] = solved.predict(own)
-            for knows in (False, True):
-                factor = self.stretch_.get((name, knows), self.stretch_[None, knows])
-                stretch[at[informed[at] == knows]] = factor
-        if max(self.tree_weight_.values()) > 0:
+        event = features["event"]
+        mean, variance = self.solved_.predict(features)
+        informed = self._informed(features)
+        stretch = np.array([self._stretch_of(k, knows) for k, knows in zip(event, informed)])
+        if self.tree_weight_ > 0:
             guess = self._grow(np.arange(len(self.residual_)))(_tree_features(table, prior))
-            weight = np.where(informed, self.tree_weight_[True], self.tree_weight_[False])
-            weight *= np.isin(names, list(self.solved_))
-            mean += weight * (guess - mean)
+            mean += self.tree_weight_ * (~informed & (event < len(self.names_))) * (guess - mean)
         return FieldPrediction(prior.mean + mean, np.sqrt(variance) * stretch, self.margin_)
 
     def covariance(self, table: pd.DataFrame, prior: Prediction) -> Floats:
@@ -202,83 +185,74 @@ class ResidualField:
         Standard deviations are those of `predict` before the law; what hangs together is the Gaussian field.
         """
         features = self._features(table)
-        names = features.pop("event_id")
-        if len(np.unique(names)) != 1 or names[0] not in self.solved_:
+        if len(np.unique(features["event"])) != 1 or features["event"][0] >= len(self.names_):
             raise InputError("a covariance is of one event that was recorded; give rows of that event only")
-        if "site" in {part.name for part in self.kernel_.parts}:
-            features["site"] = self._site(features["place"], names)
-        matrix = self.solved_[names[0]].covariance(features)
+        matrix = self.solved_.covariance(features)
         spread = self.predict(table, prior).scale / np.sqrt(np.diag(matrix))
         return matrix * spread[:, None] * spread
 
-    def _features(self, table: pd.DataFrame) -> dict[str, Any]:
+    def _features(self, table: pd.DataFrame) -> dict[str, Floats]:
         columns = needed(table, NEEDS, "the residual field")
         if (columns["vs30_m_s"] <= 0).any():
             raise InputError("vs30_m_s must be positive")
+        # Events of the fit by their place among these, others by numbers beyond.
+        name, which = np.unique(columns["event_id"], return_inverse=True)
+        known = np.isin(name, self.names_)
+        code = np.where(known, np.searchsorted(self.names_, name), len(self.names_) + np.arange(len(name)))
         return {
-            "event_id": columns["event_id"],
+            "event": code[which].astype(float),
             "place": np.column_stack([columns["latitude"], columns["longitude"]]),
             "distance": np.log(np.hypot(columns["rrup_km"], _NEAR_KM)),
             "vs30": np.log(columns["vs30_m_s"]),
         }
 
-    def _site(self, place: Floats, names: NDArray[Any]) -> Floats:
-        """Return what other events left over at places: 0 where there was none, shrunk where few."""
+    def _informed(self, features: dict[str, Floats]) -> NDArray[np.bool_]:
+        """Return at which places another earthquake than the one asked for was recorded."""
         from scipy.spatial import cKDTree
 
-        out = np.zeros(len(place))
-        known = on_sphere(*self.places_.T).T
-        for name in np.unique(names):
-            other, at = np.flatnonzero(self.names_ != name), np.flatnonzero(names == name)
-            if not len(other):
-                continue
-            pairs = cKDTree(on_sphere(*place[at].T).T).sparse_distance_matrix(
-                cKDTree(known[other]), _SITE_REACH_KM, output_type="ndarray"
-            )
-            weight = np.exp(-0.5 * (pairs["v"] / _SITE_KM) ** 2)
-            total = np.bincount(pairs["i"], weight, len(at))
-            value = np.bincount(pairs["i"], weight * self.site_[other[pairs["j"]]], len(at))
-            out[at] = value / (total + _SITE_SHRINK)
+        out = np.zeros(len(features["place"]), bool)
+        known = on_sphere(*self.place_.T).T
+        for event in np.unique(features["event"]):
+            others = self.event_ != event
+            if others.any():
+                at = np.flatnonzero(features["event"] == event)
+                near, _ = cKDTree(known[others]).query(on_sphere(*features["place"][at].T).T)
+                out[at] = near < _SITE_KM
         return out
 
-    def _calibrate(self, table: pd.DataFrame, rows: dict[Any, NDArray[np.intp]], prior: Prediction) -> None:
+    def _stretch_of(self, event: float, informed: bool) -> float:
+        name = self.names_[int(event)] if event < len(self.names_) else None
+        return self.stretch_.get((name, informed), self.stretch_[None, informed])
+
+    def _calibrate(self, table: pd.DataFrame, prior: Prediction) -> None:
         """Weigh the trees, stretch the scales and choose the law, by blocks that were left out.
 
-        Places where other earthquakes were recorded are surer than those where none was, and have weight and
-        stretch of their own; the latter are seen in all records, with that knowledge taken away.
+        Places where other earthquakes were recorded are surer than those where none was, and have a stretch
+        of their own: for the former a block is left out in one earthquake, for the latter in all.
         """
-        n = len(table)
-        mean, variance, known = np.zeros(n), np.zeros(n), np.zeros(n)
-        for k, at in rows.items():
-            mean[at], variance[at] = self.solved_[k].left_out(self.block_[at])
-            known[at] = self.solved_[k].share_of("site")
-        guess = None
-        if self.trees and n >= _ENOUGH and len(np.unique(self.block_)) >= 10:
+        n, event = len(table), self.event_
+        of_event = np.char.add(np.char.add(event.astype(int).astype(str), " "), self.block_)
+        trees = self.trees and n >= _ENOUGH and len(np.unique(self.block_)) >= 10
+        if trees:
             self.tree_input_ = _tree_features(table, prior)
-            guess, fold = np.zeros(n), folds(self.block_, n_fold=4, seed=self.seed)
-            for i in range(4):
-                guess[fold == i] = self._grow(np.flatnonzero(fold != i))(self.tree_input_[fold == i])
-        self.tree_weight_: dict[bool, float] = {}
+        self.tree_weight_ = 0.0
         self.stretch_: dict[tuple[Any, bool], float] = {}
         self.held_out_ = np.zeros(n)
-        for informed in (False, True):
-            use = known != 0 if informed else np.ones(n, bool)
-            center = mean if informed else mean - known
-            weight = 0.0
-            if guess is not None and use.sum() >= _ENOUGH:
-                # Least squares of the residual on the difference of the two means, outliers cut.
-                apart, off = (guess - center)[use], np.clip(self.residual_ - center, -_LARGEST, _LARGEST)[use]
-                weight = float(np.clip((apart @ off) / max(float(apart @ apart), 1e-9), 0.0, 1.0))
-                center = center + weight * (guess - center)
-            self.tree_weight_[informed] = weight
-            z = (self.residual_ - center) / np.sqrt(variance)
+        known = self._informed(self.solved_.records.features)
+        for informed, left_out in ((False, self.block_), (True, of_event)):
+            use = known if informed else np.ones(n, bool)
+            mean, variance = self.solved_.left_out(left_out)
+            if trees and not informed:
+                guess, self.tree_weight_ = self._weighed(folds(self.block_, n_fold=4, seed=self.seed))
+                mean = mean + self.tree_weight_ * (guess - mean)
+            z = (self.residual_ - mean) / np.sqrt(variance)
             self.stretch_[None, informed] = _stretch(z[use])
-            for k, at in rows.items():
-                own = at[use[at]]
-                enough = len(own) >= _ENOUGH
-                self.stretch_[k, informed] = _stretch(z[own]) if enough else self.stretch_[None, informed]
-                here = at[(known[at] != 0) == informed]
-                self.held_out_[here] = z[here] / self.stretch_[k, informed]
+            for k, name in enumerate(self.names_):
+                own = use & (event == k)
+                if own.sum() >= _ENOUGH:
+                    self.stretch_[name, informed] = _stretch(z[own])
+                here = (event == k) & (known == informed)
+                self.held_out_[here] = z[here] / self._stretch_of(k, informed)
         self.scores_: dict[Law, float] = {}
         self.margin_: Margin = Normal()
         if self.law == "choose":
@@ -286,14 +260,25 @@ class ResidualField:
         elif n >= _ENOUGH:
             self.margin_ = fit(self.law, self.held_out_)  # type: ignore[arg-type]
 
+    def _weighed(self, fold: NDArray[np.intp]) -> tuple[Floats, float]:
+        """Return what trees say of folds they have not seen, and their best share of the mean there."""
+        guess = np.zeros(len(fold))
+        for i in range(fold.max() + 1):
+            guess[fold == i] = self._grow(np.flatnonzero(fold != i))(self.tree_input_[fold == i])
+        # The field has to do without the same records, or it looks better than it is beside the trees.
+        mean, _ = self.solved_.left_out(fold)
+        # Least squares of the residual on the difference of the two means, outliers cut.
+        apart, off = guess - mean, np.clip(self.residual_ - mean, -_LARGEST, _LARGEST)
+        return guess, float(np.clip((apart @ off) / max(float(apart @ apart), 1e-9), 0.0, 1.0))
+
     def _grow(self, rows: NDArray[np.intp]) -> Any:
-        from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
+        from sklearn.ensemble import HistGradientBoostingRegressor
 
         models = [
             HistGradientBoostingRegressor(
-                max_iter=150, learning_rate=0.05, min_samples_leaf=15, random_state=self.seed
-            ),
-            ExtraTreesRegressor(150, min_samples_leaf=3, max_features=0.6, random_state=self.seed),
+                max_iter=150, learning_rate=0.05, min_samples_leaf=15, max_features=0.3, random_state=seed
+            )
+            for seed in range(self.seed, self.seed + 3)
         ]
         grown = [m.fit(self.tree_input_[rows], self.residual_[rows]) for m in models]
         return lambda x: np.mean([m.predict(x) for m in grown], axis=0)
