@@ -44,7 +44,7 @@ def read_ground_motions(source: str | Path, *, where: str = "") -> pd.DataFrame:
     if path.is_dir():
         table = read_table(_of_database(path), GROUND_MOTIONS)
         if where:
-            kept = query(path, f"SELECT record_id FROM ground_motions WHERE ({where}\n)")["record_id"]
+            kept = query(path, _asked(where))["record_id"]
             table = table[table["record_id"].isin(set(kept))]
     else:
         flat = path.is_file() and path.suffix.lower() != ".parquet" and is_flatfile(path)
@@ -82,7 +82,21 @@ def _fitting(table: pd.DataFrame, where: str) -> pd.DataFrame:
     with duckdb.connect() as connection:
         connection.register("ground_motions", table)
         try:
-            found = connection.sql(f"SELECT record_id FROM ground_motions WHERE ({where}\n)").df()
+            found = connection.sql(_asked(where)).df()
         except duckdb.Error as error:
             raise InputError(f"the table cannot answer {where!r}: {error}") from error
     return table[table["record_id"].isin(set(found["record_id"]))]
+
+
+def _asked(where: str) -> str:
+    """Return the question with a condition; one that ends it and goes on with another is refused."""
+    import duckdb
+
+    sql = f"SELECT record_id FROM ground_motions WHERE ({where}\n)"
+    try:
+        n = len(duckdb.extract_statements(sql))
+    except duckdb.Error as error:
+        raise InputError(f"DuckDB cannot answer {where!r}: {error}") from error
+    if n != 1:
+        raise InputError(f"one condition is expected; DuckDB cannot answer {n} statements: {where!r}")
+    return sql
