@@ -51,7 +51,7 @@ def test_the_surface_is_free() -> None:
     assert np.abs(np.stack([e[:, 2], e[:, 4], vertical])).max() < 1e-12 * np.abs(e).max()
 
 
-@pytest.mark.parametrize("dip", [0.5, 30.0, 89.9, 90.0])
+@pytest.mark.parametrize("dip", [0.5, 30.0, 87.0, 89.9, 89.9999, 90.0])
 def test_a_rectangle_equals_two_triangles(dip: float) -> None:
     one = Dislocations.rectangles(
         [(0.3, -0.2, -0.7)], strike_deg=35, dip_deg=dip, rake_deg=40, slip=1, length=2, width=1, opening=0.3
@@ -61,6 +61,28 @@ def test_a_rectangle_equals_two_triangles(dip: float) -> None:
         a, b = field(points, one).values, field(points, one.as_triangles()).values
         error = np.linalg.norm(a - b, axis=1) / np.linalg.norm(a, axis=1)
         assert error.max() < 1e-9
+
+
+def test_a_fault_that_turns_upright_changes_little_by_little() -> None:
+    """Nothing jumps where the formulas change, nor where an edge is vertical in the end."""
+    points = places(100, seed=2)
+    tilts = [0.0, 1e-14, 1e-10, 1e-6, 1e-3]
+    for base in (90.0, 90 - np.degrees(np.arcsin(0.05))):
+        for field in (displacement, strain):
+            values = [
+                field(
+                    points,
+                    Dislocations.rectangles(
+                        [(0.3, -0.2, -0.7)], strike_deg=35, dip_deg=base - tilt, rake_deg=40, slip=1,
+                        length=2, width=1,
+                    ),
+                ).values
+                for tilt in tilts
+            ]  # fmt: skip
+            whole = np.linalg.norm(values[0], axis=1)
+            for tilt, value in zip(tilts[1:], values[1:]):
+                change = np.linalg.norm(value - values[0], axis=1) / whole
+                assert change.max() < 1e-10 + 2 * tilt
 
 
 def test_a_closed_surface_moves_nothing_outside_and_all_inside() -> None:

@@ -136,3 +136,24 @@ def test_rectangles_at_depth_are_those_of_okada_1992(kind: str, dip: float) -> N
     ours = displacement(points, source).values
     theirs = np.array([okada_1992(p, depth, dip, length, width, kind) for p in points])
     np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dip", [85.0, 88.0, 89.5, 89.9, 89.99, 89.999, 89.99999, 89.9999999])
+@pytest.mark.parametrize("kind", ["strike", "dip"])
+def test_steep_rectangles_are_those_of_okada_in_eighty_digits(dip: float, kind: str) -> None:
+    """The formulas of `okada_1992` in 80 digits (mpmath 1.4), strains their differences over 2e-20."""
+    file = Path(__file__).with_name("okada_steep_rectangles.csv")
+    rows = (line.split(",") for line in file.read_text(encoding="utf-8").splitlines()[1:])
+    table = np.array([r[2:] for r in rows if float(r[0]) == dip and r[1] == kind], float)
+    up_dip = 5.5 * np.array([0, np.cos(np.radians(dip)), np.sin(np.radians(dip))])
+    source = Dislocations.rectangles(
+        [np.array([2.5, 0, -6]) + up_dip],
+        strike_deg=90, dip_deg=dip, rake_deg=0 if kind == "strike" else 90, slip=1, length=5, width=5.5,
+    )  # fmt: skip
+    points, *expected = np.split(table, [3, 6], axis=1)
+    assert len(points) == 16
+    for one in (source, source.as_triangles()):
+        for field, theirs in zip((displacement, strain), expected):
+            ours = field(points, one).values
+            error = np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(theirs, axis=1)
+            assert error.max() < 2e-11

@@ -16,12 +16,19 @@ from kaname.earth.dislocation_edges import (
     FAR,
     FAST,
     FOUR_PI,
+    STEEP,
     Floats,
     along,
     at_vertex,
     edge_of,
     fill,
+    mirrored,
+    projected,
+    slopes,
 )
+
+_SERIES = tuple(1 / (k + 3) for k in range(9, -1, -1))
+"""Of -(log(1 - y) + y + y^2 / 2) / y^3, the highest power first; y stays below `STEEP` / 2."""
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
@@ -116,28 +123,37 @@ def _direct_displacement(
 @njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
 def _surface_arguments(x: float, y: float, up: float, edge: tuple[float, ...]) -> tuple[float, ...]:
     """Return what the logarithms and the angle are of in what the surface adds."""
-    vax, vay, vaz, vcx, vcy, vcz, length, tx, ty, t3, cosine, sine, s, _, _, _, _, _, _, _ = edge
-    ax, ay, bx, by = vax - x, vay - y, vcx - x, vcy - y
-    a1, a2, a3 = cosine * ax + sine * ay, cosine * ay - sine * ax, vaz - up
-    c1, c2, c3 = cosine * bx + sine * by, cosine * by - sine * bx, vcz - up
-    t1, t2 = cosine * tx + sine * ty, cosine * ty - sine * tx
-    ra = math.sqrt(a1 * a1 + a2 * a2 + a3 * a3)
-    rb = math.sqrt(c1 * c1 + c2 * c2 + c3 * c3)
-    sa = a1 * t1 + a2 * t2 + a3 * t3
-    sb = sa + length
-    p1, p2, p3 = a1 - sa * t1, a2 - sa * t2, a3 - sa * t3
-    square = p1 * p1 + p2 * p2 + p3 * p3
-    _, _, _, _, steep = along(ra, rb, sa, sb, square, length)
+    length, t3, s = edge[6], edge[9], edge[12]
+    a1, a2, a3, _, c3, ra, rb, sa, sb, _, _, square, _, _, _, _, steep = mirrored(x, y, up, edge)
     total = ra + rb
     share = 1 / total
-    # The logarithm of the ratio of R + d at both ends, by an inverse hyperbolic tangent.
-    ratio = length * ((sa + sb) * share - t3) / (total - a3 - c3)
     tangent, offset = s / (1 + t3), t3 * a1 - s * a3
+    if s < STEEP:
+        # Of the ratio of (R + d) / (R - R . t) at both ends.
+        ta, tb = ra - sa, rb - sb
+        turned = tangent * ta + (a1 - tangent * a3) * share * (ta + tb)
+        ratio = s * length * turned / ((rb - c3) * ta + (ra - a3) * tb)
+    else:
+        # Of the ratio of R + d at both ends.
+        ratio = length * ((sa + sb) * share - t3) / (total - a3 - c3)
     ta = ra + sa if sa > 0 else square / (ra - sa)
     tb = rb + sb if sb > 0 else square / (rb - sb)
     rises = a2 * tangent * length * (ta + tb) * share
     runs = a2 * a2 + (tangent * ta + offset) * (tangent * tb + offset)
     return length * share, length * (total + length) * steep, ratio, rises, runs
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _remainder(u: float, v: float, tangent: float) -> tuple[float, float]:
+    """Return O^2 / 2 - T O - (log(1 - T O) + T O + T^2 O^2 / 2) / T^2 of O = u + i v."""
+    y, z = tangent * u, tangent * v
+    p, q = _SERIES[0], 0.0
+    for k in range(1, len(_SERIES)):
+        p, q = _SERIES[k] + y * p - z * q, y * q + z * p
+    uu, uv = u * u - v * v, 2 * u * v
+    # The series times T O^3.
+    m, n = uu * y - uv * z, uu * z + uv * y
+    return 0.5 * uu - y + m * p - n * q, 0.5 * uv - z + m * q + n * p
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
@@ -150,49 +166,38 @@ def _surface_displacement(
     ratio: float,
     angle: float,
     kappa: float,
+    steep: bool,
 ) -> tuple[float, float, float]:
     """Return 4 pi u of an edge that the surface adds, image and third part, without the solid angle."""
     direct = 2 * (1 / kappa - 1)  # 4 (1 - nu) - 2 = 2 (1 - 2 nu)
     rise = 2 / kappa  # 4 (1 - nu)
-    vax, vay, vaz, vcx, vcy, vcz, length, tx, ty, t3, cosine, sine, s, b1, b2, b3, _, _, _, _ = edge
-    ax, ay, bx, by = vax - x, vay - y, vcx - x, vcy - y
-    a1, a2, a3 = cosine * ax + sine * ay, cosine * ay - sine * ax, vaz - up
-    c1, c2, c3 = cosine * bx + sine * by, cosine * by - sine * bx, vcz - up
-    t1, t2 = cosine * tx + sine * ty, cosine * ty - sine * tx
-    ra = math.sqrt(a1 * a1 + a2 * a2 + a3 * a3)
-    rb = math.sqrt(c1 * c1 + c2 * c2 + c3 * c3)
-    sa = a1 * t1 + a2 * t2 + a3 * t3
-    sb = sa + length
-    p1, p2, p3 = a1 - sa * t1, a2 - sa * t2, a3 - sa * t3
-    square = p1 * p1 + p2 * p2 + p3 * p3
-    i3, j3, i5, j5, _ = along(ra, rb, sa, sb, square, length)
-    k5 = i3 - square * i5
-    w1, w2, w3 = p1 * i3 + t1 * j3, p2 * i3 + t2 * j3, p3 * i3 + t3 * j3
-    w13 = 3 * (p1 * p3 * i5 + (p1 * t3 + p3 * t1) * j5 + t1 * t3 * k5)
-    w23 = 3 * (p2 * p3 * i5 + (p2 * t3 + p3 * t2) * j5 + t2 * t3 * k5)
-    w33 = 3 * (p3 * p3 * i5 + 2 * p3 * t3 * j5 + t3 * t3 * k5) - i3
-    fa, fb = ra - a3, rb - c3
-    ka, kb = 1 / fa, 1 / fb
-    ma, mb = ka / ra, kb / rb
-    if s == 0.0:
-        # A vertical edge: the integrals are differences of their antiderivatives along the depth.
-        m, n = kb - ka, mb * kb - ma * ka
-        v = 0.5 * (ka * ka - kb * kb)
-        f = 0.5 * (ratio - c3 * kb + a3 * ka)
-        g1, g2 = -a1 * m, -a2 * m
-        g11, g12, g22 = m - a1 * a1 * n, -a1 * a2 * n, m - a2 * a2 * n
-        h11, h12, h22 = f - a1 * a1 * v, -a1 * a2 * v, f - a2 * a2 * v
+    _, _, _, _, _, _, _, _, _, t3, cosine, sine, s, b1, b2, b3, _, _, _, _ = edge
+    seen = mirrored(x, y, up, edge)
+    a1, a2, a3, c1, c3, ra, rb, sa, sb, _, _, _, _, _, _, _, _ = seen
+    w1, w2, w3, w11, w12, w13, w23, w33 = slopes(seen, s, t3)
+    w22 = -w11 - w33
+    g2 = -angle / s
+    if steep:
+        tangent = s / (1 + t3)
+        ua, va, _, _, ma, na = projected(a1, a2, a3, ra, sa, tangent)
+        ub, vb, _, _, mb, nb = projected(c1, a2, c3, rb, sb, tangent)
+        g1 = tangent * w - ratio / s
+        g11 = 0.5 * (ma / ra - mb / rb + tangent * w1 - w3)
+        g12 = 0.5 * (nb / rb - na / ra + tangent * w2)
+        ea, fa = _remainder(ua, va, tangent)
+        eb, fb = _remainder(ub, vb, tangent)
+        h11 = 0.5 * (eb - ea + tangent * tangent * (w - 0.5 * ratio) - w)
+        h12 = -0.5 * (fb - fa + 0.5 * tangent * tangent * angle)
     else:
-        over = 1 / s
-        g2 = -angle * over
+        over, ka, kb = 1 / s, 1 / (ra - a3), 1 / (rb - c3)
+        ma, mb = ka / ra, kb / rb
         g1 = -(ratio + t3 * w) * over
         g11 = (c1 * mb - a1 * ma - t3 * w1) * over
         g12 = (a2 * (mb - ma) - t3 * w2) * over
-        g22 = -g11 - w3
         h11 = -(c1 * kb - a1 * ka + t3 * g1) * over
         h12 = -(a2 * (kb - ka) + t3 * g2) * over
-        h22 = -w - h11
-    q1, q2, q3 = t2 * b3 - t3 * b2, t3 * b1 - t1 * b3, t1 * b2 - t2 * b1
+    g22, h22 = -g11 - w3, -w - h11
+    q1, q2, q3 = -t3 * b2, t3 * b1 - s * b3, s * b2
     rq = a1 * q1 + a2 * q2 + a3 * q3
     k, k_up = kappa, kappa * up
     # Derivatives of 2 pi psi: along 1, 2, 3, then 13, 23, 33.
@@ -200,9 +205,6 @@ def _surface_displacement(
     f2 = t3 * (b1 * h22 - b2 * h12) + k * (q2 * w - rq * w2) - k_up * (q1 * g12 + q2 * g22 + q3 * w2)
     qg, qw = q1 * g1 + q2 * g2 + q3 * w, q1 * w1 + q2 * w2 + q3 * w3
     f3 = t3 * (b1 * g2 - b2 * g1) + k * (q3 * w - rq * w3 - qg) - k_up * qw
-    w11 = 3 * (p1 * p1 * i5 + 2 * p1 * t1 * j5 + t1 * t1 * k5) - i3
-    w12 = 3 * (p1 * p2 * i5 + (p1 * t2 + p2 * t1) * j5 + t1 * t2 * k5)
-    w22 = -w11 - w33
     f13 = (
         t3 * (b1 * g12 - b2 * g11)
         + k * (q1 * w3 + q3 * w1 - rq * w13 - (q1 * g11 + q2 * g12 + q3 * w1))
@@ -228,6 +230,20 @@ def _surface_displacement(
     )
 
 
+@njit(cache=True, error_model="numpy", fastmath=FAST, inline="always")
+def _add_surface(
+    total: Floats, place: Floats, edge: tuple[float, ...], held: Floats, kappa: float, steep: bool
+) -> None:
+    """Add what the surface adds at the points of a chunk; ``steep`` is a constant: one loop of each kind."""
+    for p in range(CHUNK):
+        ux, uy, uz = _surface_displacement(
+            place[0, p], place[1, p], -place[2, p], edge, held[0, p], held[2, p], held[3, p], kappa, steep
+        )
+        total[0, p] += ux
+        total[1, p] += uy
+        total[2, p] += uz
+
+
 @njit(cache=True, parallel=True, error_model="numpy", fastmath=FAST)
 def displacements(
     points: Floats,
@@ -246,8 +262,8 @@ def displacements(
         place, total, held = np.empty((3, CHUNK)), np.zeros((4, CHUNK)), np.empty((5, CHUNK))
         size = fill(place, points, begin)
         for i in range(m):
-            for mirrored in range(2 if half else 1):
-                side = -1.0 if mirrored else 1.0
+            for image in range(2 if half else 1):
+                side = -1.0 if image else 1.0
                 for j in range(1, k - 1):
                     corner = (
                         vertices[i, 0, 0],
@@ -300,20 +316,10 @@ def displacements(
                         held[0, p] = _log_ratio(held[0, p], held[1, p])
                         held[2, p] = 2 * _atanh(held[2, p])
                         held[3, p] = 2 * _atan2(held[3, p], held[4, p])
-                    for p in range(CHUNK):
-                        ux, uy, uz = _surface_displacement(
-                            place[0, p],
-                            place[1, p],
-                            -place[2, p],
-                            edge,
-                            held[0, p],
-                            held[2, p],
-                            held[3, p],
-                            kappa,
-                        )
-                        total[0, p] += ux
-                        total[1, p] += uy
-                        total[2, p] += uz
+                    if edge[12] < STEEP:
+                        _add_surface(total, place, edge, held, kappa, True)
+                    else:
+                        _add_surface(total, place, edge, held, kappa, False)
             for p in range(size):
                 if at_vertex(place[0, p], place[1, p], place[2, p], vertices, i, tolerance):
                     singular[begin + p] = True

@@ -16,12 +16,16 @@ from kaname.earth.dislocation_edges import (
     FAR,
     FAST,
     FOUR_PI,
+    STEEP,
     THIRD,
     Floats,
     along,
     at_vertex,
     edge_of,
     fill,
+    mirrored,
+    projected,
+    slopes,
 )
 
 
@@ -86,53 +90,46 @@ def _surface_strain(
     """Return 4 pi times the strain (xx, xy, xz, yy, yz, zz) that the surface adds: image and third part."""
     h = 0.5 - kappa
     direct = 2 * (1 / kappa - 1)
-    vax, vay, vaz, vcx, vcy, vcz, length, tx, ty, t3, cosine, sine, s, b1, b2, b3, _, _, _, _ = edge
-    ax, ay, bx, by = vax - x, vay - y, vcx - x, vcy - y
-    a1, a2, a3 = cosine * ax + sine * ay, cosine * ay - sine * ax, vaz - up
-    c1, c2, c3 = cosine * bx + sine * by, cosine * by - sine * bx, vcz - up
-    t1, t2 = cosine * tx + sine * ty, cosine * ty - sine * tx
-    ra = math.sqrt(a1 * a1 + a2 * a2 + a3 * a3)
-    rb = math.sqrt(c1 * c1 + c2 * c2 + c3 * c3)
-    sa = a1 * t1 + a2 * t2 + a3 * t3
-    sb = sa + length
-    p1, p2, p3 = a1 - sa * t1, a2 - sa * t2, a3 - sa * t3
-    square = p1 * p1 + p2 * p2 + p3 * p3
-    i3, j3, i5, j5, steep = along(ra, rb, sa, sb, square, length)
-    i7, j7 = _seventh(ra, rb, steep, i3, i5)
-    k5 = i3 - square * i5
-    k7, m7 = i5 - square * i7, j5 - square * j7
-    w1, w2, w3 = p1 * i3 + t1 * j3, p2 * i3 + t2 * j3, p3 * i3 + t3 * j3
-    w11 = 3 * (p1 * p1 * i5 + 2 * p1 * t1 * j5 + t1 * t1 * k5) - i3
-    w12 = 3 * (p1 * p2 * i5 + (p1 * t2 + p2 * t1) * j5 + t1 * t2 * k5)
-    w13 = 3 * (p1 * p3 * i5 + (p1 * t3 + p3 * t1) * j5 + t1 * t3 * k5)
-    w23 = 3 * (p2 * p3 * i5 + (p2 * t3 + p3 * t2) * j5 + t2 * t3 * k5)
-    w33 = 3 * (p3 * p3 * i5 + 2 * p3 * t3 * j5 + t3 * t3 * k5) - i3
+    _, _, _, _, _, _, _, _, _, t3, cosine, sine, s, b1, b2, b3, _, _, _, _ = edge
+    seen = mirrored(x, y, up, edge)
+    a1, a2, a3, c1, c3, ra, rb, sa, sb, p1, p3, square, i3, _, i5, j5, steep = seen
+    w1, w2, w3, w11, w12, w13, w23, w33 = slopes(seen, s, t3)
     w22 = -w11 - w33
-    ka, kb = 1 / (ra - a3), 1 / (rb - c3)
+    i7, j7 = _seventh(ra, rb, steep, i3, i5)
+    k7, m7 = i5 - square * i7, j5 - square * j7
     ia, ib = 1 / ra, 1 / rb
-    ma, mb = ka * ia, kb * ib
-    va, vb = ma * ka, mb * kb
-    if s == 0.0:
-        n, n3 = vb - va, vb * (ib + 2 * kb) * ib - va * (ia + 2 * ka) * ia
-        v, v3 = 0.5 * (ka * ka - kb * kb), vb * kb - va * ka
-        m = kb - ka
-        g11, g12 = m - a1 * a1 * n, -a1 * a2 * n
-        g111, g222 = a1 * (3 * n - a1 * a1 * n3), a2 * (3 * n - a2 * a2 * n3)
-        g112, g122 = a2 * (n - a1 * a1 * n3), a1 * (n - a2 * a2 * n3)
-        h111, h222 = a1 * (3 * v + a1 * a1 * v3), a2 * (3 * v + a2 * a2 * v3)
-        h112, h122 = a2 * (v + a1 * a1 * v3), a1 * (v + a2 * a2 * v3)
+    if s < STEEP:
+        tangent = s / (1 + t3)
+        cut = 1 / (1 + tangent * tangent)
+        ua, va, pa, qa, ma, na = projected(a1, a2, a3, ra, sa, tangent)
+        ub, vb, pb, qb, mb, nb = projected(c1, a2, c3, rb, sb, tangent)
+        # D F_1, D F_2 and D D F_1.
+        d1, e1 = mb * ib - ma * ia - tangent * w1, nb * ib - na * ia + tangent * w2
+        la, oa = (ua * ma - va * na) * ia, (ua * na + va * ma) * ia
+        lb, ob = (ub * mb - vb * nb) * ib, (ub * nb + vb * mb) * ib
+        d2, e2 = lb - la - tangent * d1, ob - oa - tangent * e1
+        ya, za = (2 - a3 * ia + cut * pa) * ia, cut * qa * ia
+        yb, zb = (2 - c3 * ib + cut * pb) * ib, cut * qb * ib
+        d3 = lb * yb - ob * zb - la * ya + oa * za - tangent * (2 * w11 + w33)
+        e3 = lb * zb + ob * yb - la * za - oa * ya + 2 * tangent * w12
+        g11, g12 = -0.5 * (d1 + w3), 0.5 * e1
+        g111, g112 = -0.25 * (d3 + 3 * w13), 0.25 * (e3 - w23)
+        h111, h112 = 0.25 * (d2 - 3 * w1), -0.25 * (e2 + w2)
     else:
+        ka, kb = 1 / (ra - a3), 1 / (rb - c3)
+        ma, mb = ka * ia, kb * ib
+        va, vb = ma * ka, mb * kb
         la, lb = ma * (ia + ka) * ia, mb * (ib + kb) * ib
         over = 1 / s
         g11 = (c1 * mb - a1 * ma - t3 * w1) * over
         g12 = (a2 * (mb - ma) - t3 * w2) * over
         g111 = -(mb - ma - c1 * c1 * lb + a1 * a1 * la + t3 * w11) * over
         g112 = (a2 * (c1 * lb - a1 * la) - t3 * w12) * over
-        g122, g222 = -g111 - w13, -g112 - w23
         h111 = (kb - ka - c1 * c1 * vb + a1 * a1 * va - t3 * g11) * over
         h112 = -(a2 * (c1 * vb - a1 * va) + t3 * g12) * over
-        h122, h222 = -h111 - w1, -h112 - w2
-    q1, q2, q3 = t2 * b3 - t3 * b2, t3 * b1 - t1 * b3, t1 * b2 - t2 * b1
+    g122, g222 = -g111 - w13, -g112 - w23
+    h122, h222 = -h111 - w1, -h112 - w2
+    q1, q2, q3 = -t3 * b2, t3 * b1 - s * b3, s * b2
     rq = a1 * q1 + a2 * q2 + a3 * q3
     k, k_up = kappa, kappa * up
     # q . grad G0 and q . grad w, differentiated.
@@ -143,15 +140,15 @@ def _surface_strain(
     qw2 = q1 * w12 + q2 * w22 + q3 * w23
     # Third derivatives of w along a = (R . q) e3 + up q.
     o1, o2, o3 = up * q1, up * q2, up * q3 + rq
-    op, ot = o1 * p1 + o2 * p2 + o3 * p3, o1 * t1 + o2 * t2 + o3 * t3
+    op, ot = o1 * p1 + o2 * a2 + o3 * p3, o1 * s + o3 * t3
     y0, y1 = 15 * (op * i7 + ot * j7), 15 * (op * j7 + ot * k7)
     y2, y3 = 15 * (op * k7 + ot * m7), 3 * (op * i5 + ot * j5)
-    z1, z2, z3 = 3 * (p1 * i5 + t1 * j5), 3 * (p2 * i5 + t2 * j5), 3 * (p3 * i5 + t3 * j5)
-    r11 = p1 * p1 * y0 + 2 * p1 * t1 * y1 + t1 * t1 * y2 - y3 - 2 * o1 * z1
-    r22 = p2 * p2 * y0 + 2 * p2 * t2 * y1 + t2 * t2 * y2 - y3 - 2 * o2 * z2
-    r12 = p1 * p2 * y0 + (p1 * t2 + p2 * t1) * y1 + t1 * t2 * y2 - o1 * z2 - o2 * z1
-    r13 = p1 * p3 * y0 + (p1 * t3 + p3 * t1) * y1 + t1 * t3 * y2 - o1 * z3 - o3 * z1
-    r23 = p2 * p3 * y0 + (p2 * t3 + p3 * t2) * y1 + t2 * t3 * y2 - o2 * z3 - o3 * z2
+    z1, z2, z3 = 3 * (p1 * i5 + s * j5), 3 * a2 * i5, 3 * (p3 * i5 + t3 * j5)
+    r11 = p1 * p1 * y0 + 2 * p1 * s * y1 + s * s * y2 - y3 - 2 * o1 * z1
+    r22 = a2 * a2 * y0 - y3 - 2 * o2 * z2
+    r12 = a2 * (p1 * y0 + s * y1) - o1 * z2 - o2 * z1
+    r13 = p1 * p3 * y0 + (p1 * t3 + p3 * s) * y1 + s * t3 * y2 - o1 * z3 - o3 * z1
+    r23 = a2 * (p3 * y0 + t3 * y1) - o2 * z3 - o3 * z2
     # Second derivatives of 2 pi psi, and of its derivative upwards.
     f11 = t3 * (b1 * h112 - b2 * h111) + k * (2 * q1 * w1 - rq * w11) - k_up * qg11
     f12 = t3 * (b1 * h122 - b2 * h112) + k * (q1 * w2 + q2 * w1 - rq * w12) - k_up * qg12
@@ -162,7 +159,7 @@ def _surface_strain(
     x13 = t3 * (b1 * w12 - b2 * w11) + k * (2 * q3 * w13 + q1 * w33 - 2 * qw1 - r13)
     x23 = t3 * (b1 * w22 - b2 * w12) + k * (2 * q3 * w23 + q2 * w33 - 2 * qw2 - r23)
     # The image is the field of a full space at the mirrored point, mirrored.
-    l1, l2, l3 = w2 * t3 - w3 * t2, w3 * t1 - w1 * t3, w1 * t2 - w2 * t1
+    l1, l2, l3 = w2 * t3, w3 * s - w1 * t3, -w2 * s
     d11 = -b1 * l1 - 2 * h * q1 * w1 - k * rq * w11
     d22 = -b2 * l2 - 2 * h * q2 * w2 - k * rq * w22
     d33 = -b3 * l3 - 2 * h * q3 * w3 - k * rq * w33
