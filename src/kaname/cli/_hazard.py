@@ -1,4 +1,4 @@
-"""What ``kaname hazard classical`` and ``smooth`` are composed of."""
+"""What ``kaname hazard classical`` writes and says."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kaname.modeling.hazard.classical import Hazard, Job
-
-BIN = 0.1
-"""Width of the bins of magnitude of smoothed seismicity."""
 
 
 def sources(job: Job) -> list[dict[str, Any]]:
@@ -124,64 +121,3 @@ def text(summary: dict[str, Any], out: Path) -> str:
     lines += [f"  {out / name}" for name in summary.get("files", [])]
     lines += [f"  note: {note}" for note in summary.get("notes", [])]
     return "\n".join(lines)
-
-
-def smooth(
-    catalog: list[Path],
-    start: str,
-    end: str,
-    magnitude_min: float,
-    magnitude_max: float,
-    out: Path,
-    region: Path | None,
-    bounds: str,
-    cell: float,
-    b: float | None,
-    **settings: Any,
-) -> dict[str, Any]:
-    """Fit the smoothed model, write one year of it as a forecasts table, and return what was found."""
-    import numpy as np
-
-    from kaname.cli._seismicity import events_of, region_of
-    from kaname.core.errors import InputError
-    from kaname.core.forecasts import FORECASTS
-    from kaname.core.provenance import inputs_of, software, write_json
-    from kaname.core.tables import write_table
-    from kaname.core.time import as_time
-    from kaname.discovery.seismicity.contract import Target
-    from kaname.discovery.seismicity.forecasting import cells, prepare
-    from kaname.discovery.seismicity.smoothed import Smoothed
-
-    if not magnitude_min < magnitude_max:
-        raise InputError(f"--magnitude-max {magnitude_max:g} must be above --magnitude-min {magnitude_min:g}")
-    given, notes = events_of(catalog)
-    prepared = prepare(given, magnitude_min=magnitude_min, region=region_of(region, bounds))
-    where, events, width = prepared.region, prepared.events, prepared.magnitude_bin
-    known = Target(where, as_time(start), as_time(end), magnitude_min)
-    model = Smoothed(magnitude_bin=width, magnitude_max=magnitude_max, **settings).fit(events, known)
-    fitted_b = model.b_
-    if b is not None:
-        model.b_ = b
-    least = magnitude_min - width / 2
-    n = max(1, round((magnitude_max - least) / BIN))
-    edges = (least + BIN * np.arange(n + 1)).round(6)
-    year = Target(where, known.end, known.end + np.timedelta64(round(365.25 * 86400), "s"), magnitude_min)
-    table = model.expected(events, year, cells(where, cell), edges)
-    write_table(table, out, FORECASTS)
-    summary = {
-        "earthquakes": round(model.rate_ * known.days),
-        "per_year": round(float(table["expected"].sum()), 4),
-        "b": round(model.b_, 3),
-        "b_of_events": round(fitted_b, 3),
-        "magnitudes": [float(edges[0]), float(edges[-1])],
-        "cells": int(len(table) / n),
-        "notes": [*notes, *prepared.notes],
-        "written": str(out),
-    }
-    record = {"verb": "hazard smooth", "software": software(), "inputs": inputs_of(catalog)}
-    options = {
-        "start": start, "end": end, "magnitude_min": magnitude_min, "magnitude_max": magnitude_max,
-        "region": region, "bounds": bounds, "cell_degree": cell, "b": b, **settings,
-    }  # fmt: skip
-    write_json(out.with_suffix(".run.json"), {**record, "settings": options, "result": summary})
-    return summary

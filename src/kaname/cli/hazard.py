@@ -22,6 +22,10 @@ Interpreter = Annotated[
 ]
 
 
+MAGNITUDE_BIN = 0.1
+"""Width of the bins of magnitude of smoothed seismicity."""
+
+
 def __getattr__(name: str) -> Any:
     """Load the configuration when it is asked for: it brings the models of ground motion with it."""
     if name == "Settings":
@@ -105,12 +109,54 @@ def smooth(
     as_json: AsJson = False,
 ) -> None:
     """Smooth a catalogue into rates per year in cells and bins of magnitude, for kaname hazard classical."""
-    from kaname.cli import _hazard
+    import numpy as np
 
-    summary = _hazard.smooth(
-        catalog, start, end, magnitude_min, magnitude_max, out, region, bounds, cell, b,
+    from kaname.cli._seismicity import events_of, region_of
+    from kaname.core.errors import InputError
+    from kaname.core.forecasts import FORECASTS
+    from kaname.core.provenance import inputs_of, software, write_json
+    from kaname.core.tables import write_table
+    from kaname.core.time import as_time
+    from kaname.discovery.seismicity.contract import Target
+    from kaname.discovery.seismicity.forecasting import cells, prepare
+    from kaname.discovery.seismicity.smoothed import Smoothed
+
+    if not magnitude_min < magnitude_max:
+        raise InputError(f"--magnitude-max {magnitude_max:g} must be above --magnitude-min {magnitude_min:g}")
+    given, notes = events_of(catalog)
+    prepared = prepare(given, magnitude_min=magnitude_min, region=region_of(region, bounds))
+    known = Target(prepared.region, as_time(start), as_time(end), magnitude_min)
+    model = Smoothed(
         neighbours=neighbours, bandwidth_min_km=bandwidth_min, uniform=uniform,
-    )  # fmt: skip
+        magnitude_bin=prepared.magnitude_bin, magnitude_max=magnitude_max,
+    ).fit(prepared.events, known)  # fmt: skip
+    fitted_b = model.b_
+    if b is not None:
+        model.b_ = b
+    least = magnitude_min - prepared.magnitude_bin / 2
+    n = max(1, round((magnitude_max - least) / MAGNITUDE_BIN))
+    edges = (least + MAGNITUDE_BIN * np.arange(n + 1)).round(6)
+    one_year = np.timedelta64(round(365.25 * 86400), "s")
+    year = Target(prepared.region, known.end, known.end + one_year, magnitude_min)
+    table = model.expected(prepared.events, year, cells(prepared.region, cell), edges)
+    write_table(table, out, FORECASTS)
+    summary = {
+        "earthquakes": round(model.rate_ * known.days),
+        "per_year": round(float(table["expected"].sum()), 4),
+        "b": round(model.b_, 3),
+        "b_of_events": round(fitted_b, 3),
+        "magnitudes": [float(edges[0]), float(edges[-1])],
+        "cells": len(table) // n,
+        "notes": [*notes, *prepared.notes],
+        "written": str(out),
+    }
+    settings = {
+        "start": start, "end": end, "magnitude_min": magnitude_min, "magnitude_max": magnitude_max,
+        "region": region, "bounds": bounds, "cell_degree": cell, "neighbours": neighbours,
+        "bandwidth_min_km": bandwidth_min, "uniform": uniform, "b": b,
+    }  # fmt: skip
+    record = {"verb": "hazard smooth", "software": software(), "inputs": inputs_of(catalog)}
+    write_json(out.with_suffix(".run.json"), {**record, "settings": settings, "result": summary})
     lines = "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in summary.items())
     typer.echo(json.dumps(summary) if as_json else lines)
 
