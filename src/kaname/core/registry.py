@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Generic, TypeVar
 
 from kaname.core.errors import InputError, NotFoundError
@@ -18,11 +19,14 @@ class Registry(Generic[T]):
     ----------
     kind, kinds
         What one and what several are called in messages, such as ``picker`` and ``pickers``.
+    modules
+        Modules that put their plug-ins there when they are imported, which is at the first question. What
+        a plug-in needs beyond our own dependencies it imports when it is made.
     """
 
-    def __init__(self, kind: str, kinds: str) -> None:
-        self.kind, self.kinds = kind, kinds
-        self._known: dict[str, T] = {}
+    def __init__(self, kind: str, kinds: str, modules: Sequence[str] = ()) -> None:
+        self.kind, self.kinds, self.modules = kind, kinds, tuple(modules)
+        self._added: dict[str, T] = {}
 
     def add(self, name: str, item: T) -> None:
         """Make a plug-in known under a name.
@@ -32,9 +36,9 @@ class Registry(Generic[T]):
         InputError
             When the name is taken.
         """
-        if name in self._known:
+        if name in self._added:
             raise InputError(f"two {self.kinds} are called {name!r}")
-        self._known[name] = item
+        self._added[name] = item
 
     def decorator(self, name: str) -> Callable[[C], C]:
         """Return a class decorator that makes the class known under ``name``; errors as `add`."""
@@ -47,7 +51,7 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """Return the names, sorted."""
-        return sorted(self._known)
+        return sorted(self._known())
 
     def find(self, name: str, *, variants: bool = False) -> T:
         """Return the plug-in that a name stands for.
@@ -60,10 +64,16 @@ class Registry(Generic[T]):
             When there is none of that name; the message lists those that there are.
         """
         base = name.partition(":")[0] if variants else name
-        if base not in self._known:
+        known = self._known()
+        if base not in known:
             raise NotFoundError(f"no {self.kind} {name!r}; known are {', '.join(self.names()) or 'none'}")
-        return self._known[base]
+        return known[base]
 
     def items(self) -> list[tuple[str, T]]:
         """Return names and plug-ins, in order of name."""
-        return sorted(self._known.items())
+        return sorted(self._known().items())
+
+    def _known(self) -> dict[str, T]:
+        for module in self.modules:
+            import_module(module)
+        return self._added

@@ -98,7 +98,9 @@ def seed_id(network: str, station: str, location: str, channel: str) -> tuple[st
     return ".".join(clean), changed
 
 
-_READERS: Registry[WaveformReader] = Registry("waveform reader", "waveform readers")
+_READERS: Registry[WaveformReader] = Registry(
+    "waveform reader", "waveform readers", ("kaname.formats.waveforms",)
+)
 _FALLBACK = "obspy"
 
 R = TypeVar("R", bound=Callable[[], WaveformReader])
@@ -113,8 +115,6 @@ def register(reader: R) -> R:
 
 def readers() -> dict[str, WaveformReader]:
     """Return the known waveform readers by name; the ObsPy adapter, which asks every plug-in, stands last."""
-    from kaname.formats import waveforms  # noqa: F401  (registers the readers)
-
     return dict(sorted(_READERS.items(), key=lambda item: (item[0] == _FALLBACK, item[0])))
 
 

@@ -2,83 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
+from triggered_events import KNOWN, LATER, REGION, events, fitted
 
 from kaname.core.errors import InputError
 from kaname.core.geo import on_sphere
 from kaname.discovery.seismicity.anisotropy import Axes, Places, inside_share, triggered
 from kaname.discovery.seismicity.background import Uniform
-from kaname.discovery.seismicity.contract import SeismicityModel, Target
-from kaname.discovery.seismicity.etas.model import Etas
-from kaname.discovery.seismicity.etas.parameters import EtasParameters
-from kaname.discovery.seismicity.hybrid import Hybrid, HybridSettings
+from kaname.discovery.seismicity.contract import Target
+from kaname.discovery.seismicity.hybrid import Hybrid
 from kaname.discovery.seismicity.neural import Neural
 from kaname.discovery.seismicity.poisson import Poisson
-from kaname.discovery.seismicity.region import Region
 from kaname.discovery.seismicity.smoothed import Smoothed
-
-REGION = Region.from_bounds(10.0, 10.6, 45.0, 45.4)
-TRUTH = EtasParameters(mu=0.5, k0=0.002, a=1.6, c=0.01, omega=0.1, tau=300.0, d=0.2, gamma=0.8, rho=0.8)
-KNOWN = Target(REGION, np.datetime64("2000-01-01"), np.datetime64("2003-01-01"), 2.0)
-LATER = Target(REGION, np.datetime64("2003-01-01"), np.datetime64("2004-01-01"), 2.0)
-SETTINGS = HybridSettings(densities=((5, 1.0),), reaches_km=(0.0, 2.0), update_days=120.0)
-
-
-@cache
-def events() -> pd.DataFrame:
-    """Return a catalogue of four years that ETAS made."""
-    model = Etas.with_parameters(TRUTH, 2.0, Uniform(REGION), magnitude_max=5.0)
-    none = pd.DataFrame(
-        {
-            "event_id": pd.Series(dtype=str),
-            "time": pd.Series(dtype="datetime64[ns]"),
-            **{n: pd.Series(dtype=float) for n in ("longitude", "latitude", "magnitude")},
-        }
-    )
-    made = model.simulate(none, replace(KNOWN, end=LATER.end), n=1, seed=3)
-    return made.assign(event_id=[str(k) for k in range(len(made))])
-
-
-@cache
-def fitted(name: str) -> SeismicityModel:
-    """Return a model fitted to the first three years."""
-    models: dict[str, Any] = {
-        "poisson": Poisson(),
-        "smoothed": Smoothed(bandwidth_min_km=1.0),
-        "neural": Neural(epochs=5, bandwidth_min_km=1.0),
-        "hybrid": Hybrid(etas=Etas(magnitude_max=6.0), settings=SETTINGS),
-    }
-    return models[name].fit(events(), KNOWN)  # type: ignore[no-any-return]
-
-
-NAMES = ("poisson", "smoothed", "neural", "hybrid")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_shares_of_the_targets_add_up_to_the_score(name: str) -> None:
-    model = fitted(name)
-    assert isinstance(model, SeismicityModel)
-    score, table = model.score(events(), LATER), model.log_rates(events(), LATER)
-    assert score.n == len(table)
-    assert score.joint == pytest.approx(score.temporal + score.spatial)
-    assert (table.log_rate - table.expected).mean() == pytest.approx(score.joint, abs=1e-6)
-    assert (table.log_rate_time - table.expected).mean() == pytest.approx(score.temporal, abs=1e-6)
-    assert table.expected.sum() == pytest.approx(score.expected, rel=1e-6)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_what_comes_later_changes_nothing(name: str) -> None:
-    whole = fitted(name).log_rates(events(), LATER)
-    half = replace(LATER, end=np.datetime64("2003-07-01"))
-    cut = events()[events().time < np.datetime64("2003-07-01")]
-    early = fitted(name).log_rates(cut, half)
-    np.testing.assert_allclose(whole.log_rate[: len(early)], early.log_rate, rtol=1e-9)
 
 
 def test_the_places_of_the_neural_model_lose_what_is_outside_and_gain_nothing() -> None:
@@ -120,18 +57,6 @@ def test_the_rate_integrates_over_the_region_to_the_rate_in_time(name: str) -> N
         in_time = float(np.exp(table.log_rate_time[0]))
     spread = 3 * np.std(total) / np.sqrt(len(total)) * REGION.area_km2
     assert abs(np.mean(total) * REGION.area_km2 - in_time) < max(spread, 1e-9 * in_time)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_simulations_are_of_the_period_and_the_region_and_reproducible(name: str) -> None:
-    history = events()[events().time < LATER.start]
-    month = replace(LATER, end=np.datetime64("2003-02-01"))
-    first = fitted(name).simulate(history, month, n=4, seed=1)
-    assert first.equals(fitted(name).simulate(history, month, n=4, seed=1))
-    assert len(first) and REGION.contains(first.longitude, first.latitude).all()
-    assert (first.time >= month.start).all() and (first.time < month.end).all()
-    with pytest.raises(InputError, match="positive"):
-        fitted(name).simulate(history, month, n=0, seed=1)
 
 
 def test_a_network_gradient_is_that_of_its_likelihood() -> None:

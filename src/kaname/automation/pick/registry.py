@@ -86,7 +86,14 @@ class Picker(Protocol):
 Settings = TypeVar("Settings", bound="BaseModel")
 P = TypeVar("P", bound=Callable[..., Picker])
 
-_PICKERS: Registry[Callable[..., Picker]] = Registry("picker", "pickers")
+_PICKERS: Registry[Callable[..., Picker]] = Registry(
+    "picker",
+    "pickers",
+    [
+        f"kaname.automation.pick.{module}"
+        for module in ("classical", "easyquake", "kaname", "pickerxl", "seisbench", "triggered")
+    ],
+)
 
 
 def picker(name: str) -> Callable[[P], P]:
@@ -100,7 +107,6 @@ def picker(name: str) -> Callable[[P], P]:
 
 def names() -> list[str]:
     """Return the names of the registered pickers, sorted."""
-    _load()
     return _PICKERS.names()
 
 
@@ -154,17 +160,4 @@ def picks_table(picks: Iterable[Pick]) -> pd.DataFrame:
 
 
 def _find(name: str) -> Callable[..., Picker]:
-    _load()
     return _PICKERS.find(name, variants=True)
-
-
-def _load() -> None:
-    # Importing registers them; what they need beyond our own dependencies they import when they are made.
-    from kaname.automation.pick import (  # noqa: F401
-        classical,
-        easyquake,
-        kaname,
-        pickerxl,
-        seisbench,
-        triggered,
-    )

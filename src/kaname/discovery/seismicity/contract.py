@@ -214,7 +214,14 @@ class SeismicityModel(Protocol):
         ...
 
 
-_MODELS: Registry[Callable[..., Any]] = Registry("seismicity model", "seismicity models")
+_MODELS: Registry[Callable[..., Any]] = Registry(
+    "seismicity model",
+    "seismicity models",
+    [
+        f"kaname.discovery.seismicity.{module}"
+        for module in ("etas.model", "hybrid", "neural", "poisson", "smoothed")
+    ],
+)
 
 
 def seismicity_model(name: str) -> Callable[[Any], Any]:

@@ -68,7 +68,14 @@ class GroundMotionModel(Protocol):
 
 M = TypeVar("M", bound=Callable[..., Any])
 
-_MODELS: Registry[Callable[..., Any]] = Registry("model of ground motion", "models of ground motion")
+_MODELS: Registry[Callable[..., Any]] = Registry(
+    "model of ground motion",
+    "models of ground motion",
+    [
+        f"kaname.modeling.ground_motion.{module}"
+        for module in ("boore_2014", "boosted", "forest", "openquake", "si_midorikawa_1999", "zhao_2006")
+    ],
+)
 
 
 def model(name: str) -> Callable[[M], M]:
@@ -82,7 +89,6 @@ def model(name: str) -> Callable[[M], M]:
 
 def names() -> list[str]:
     """Return the names of the registered models, sorted."""
-    _load()
     return _MODELS.names()
 
 
@@ -104,7 +110,6 @@ def get_model(name: str, **options: Any) -> Any:
     InputError
         When an option is unknown or its value is.
     """
-    _load()
     base, colon, variant = name.partition(":")
     cls = _MODELS.find(name, variants=True)
     arguments = (variant,) if colon else ()
@@ -149,15 +154,3 @@ def needed(table: pd.DataFrame, columns: Sequence[str], name: str) -> dict[str, 
             )
         arrays[column] = values
     return arrays
-
-
-def _load() -> None:
-    # Importing registers them; what they need beyond our own dependencies they import when they are made.
-    from kaname.modeling.ground_motion import (  # noqa: F401
-        boore_2014,
-        boosted,
-        forest,
-        openquake,
-        si_midorikawa_1999,
-        zhao_2006,
-    )
