@@ -122,7 +122,7 @@ def gains(
         axes.axhline(0, color=style.MUTED, linewidth=0.8)
         axes.set_ylabel(f"{name} [nat]")
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
+        locator = AutoDateLocator(maxticks=9)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     rows[0].set_title(f"{title}: gain over {over}, summed")
