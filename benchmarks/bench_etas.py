@@ -111,8 +111,9 @@ def main() -> None:
         fitted("San Jacinto, uniform", score_sanjac.model("uniform"), events, whole)
         fitted("San Jacinto, kernel", score_sanjac.model(score_sanjac.CHOSEN), events, whole)
     if options.large:
-        events, target = simulated(100_000, mu=20.0, seed=5)
-        fitted("100,000", Etas(background="uniform"), events, target)
+        events, target = simulated(112_000, mu=20.0, seed=5)
+        fitted("100,000, uniform", Etas(background="uniform"), events, target)
+        fitted("100,000, kernel", Etas(), events, target)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,11 @@ def coverage(table: pd.DataFrame, *, titles: dict[str, str]) -> Figure:
         Title of each case, in the order in which they are drawn.
     """
     figure = style.new_figure(style.HALF_WIDTH_IN * 2, 2.6 * len(titles))
-    marks = {"normal": ("o", style.BLUE, -0.12), "posterior": ("s", style.VERMILION, 0.12)}
+    marks = {
+        "normal": ("o", style.BLUE, -0.12),
+        "posterior": ("s", style.VERMILION, 0.12),
+        "likelihood ratio": ("D", style.GREEN, 0.12),
+    }
     for axes, (case, title) in zip(np.atleast_1d(figure.subplots(len(titles), 1)), titles.items()):
         rows = table[table["case"] == case]
         names = list(dict.fromkeys(rows["parameter"]))
