@@ -138,6 +138,13 @@ def test_a_model_fitted_before_is_taken(capsys, tmp_path, catalogue):
     code, summary, _ = run(capsys, tmp_path, catalogue, "--fitted", str(tmp_path / "model"))
     assert code == 0
     assert summary["completeness_magnitude"] == 3 and summary["branching_ratio"] > 0
+    words = ["etas", "forecast", tmp_path / "model", file, "--out", tmp_path / "same", "--n", "400", "--json"]
+    assert main(list(map(str, words))) == 0
+    same = json.loads(capsys.readouterr().out)
+    assert {k: same[k] for k in ("start", "end", "targets")} == {
+        k: summary[k] for k in ("start", "end", "targets")
+    }
+    assert (tmp_path / "same/report.html").is_file()
 
 
 def test_an_empty_catalogue_is_said(capsys, tmp_path, catalogue):

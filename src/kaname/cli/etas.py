@@ -168,6 +168,31 @@ def simulate(
 
 
 @app.command()
+def forecast(
+    model: Model,
+    catalog: Catalogue,
+    out: Annotated[Path, typer.Option("--out", help="Folder for report, tables, maps and run.json.")],
+    days: Annotated[float, typer.Option("--days", help="Length of the forecast [day].")] = 7.0,
+    start: Annotated[
+        str,
+        typer.Option("--start", metavar="TIME", help="Its beginning, UTC; default: end of the catalogue."),
+    ] = "",
+    completeness: Completeness = "",
+    large: Large = CALIFORNIA,
+    n: Annotated[int, typer.Option("--n", min=100, help="Simulated futures.")] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same forecast.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast with a fitted model: `kaname forecast --fitted MODEL`, which has more options."""
+    from kaname.cli.forecast import make
+
+    make(
+        catalog, out, days=days, start=start, fitted=model, completeness=completeness, large=large, n=n,
+        seed=seed, as_json=as_json,
+    )  # fmt: skip
+
+
+@app.command()
 def test(
     model: Model,
     catalog: Catalogue,
