@@ -10,6 +10,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
 from kaname.core.errors import InputError
+from kaname.modeling.ground_motion.between import BetweenEvents
 from kaname.modeling.ground_motion.mixed_effects import MixedEffects, event_terms
 
 
@@ -154,3 +155,38 @@ def test_event_terms_of_new_events_shrink() -> None:
 def test_what_cannot_be_fitted_is_said(call: Any) -> None:
     with pytest.raises(InputError):
         call()
+
+
+def test_a_known_factor_of_the_deviation_between_events_is_that_of_the_dense_model() -> None:
+    y, event, site = _simulate(300, 12, 40, seed=4)
+    factor = np.random.default_rng(5).uniform(0.4, 2.0, 12)[event]
+    fitted = MixedEffects().fit(y, event, site, event_scale=factor)
+    v = (fitted.tau_ * factor) ** 2 * (event[:, None] == event) + fitted.phi_s2s_**2 * (site[:, None] == site)
+    v += fitted.phi_ss_**2 * np.eye(300)
+    inverse, one = np.linalg.inv(v), np.ones(300)
+    rest = y - (one @ inverse @ y) / (one @ inverse @ one)
+    deviance = np.linalg.slogdet(v)[1] + rest @ inverse @ rest + np.log(one @ inverse @ one)
+    assert -2 * fitted.log_likelihood_ == pytest.approx(deviance + 299 * np.log(2 * np.pi), abs=1e-6)
+    first = np.unique(event, return_index=True)[1]
+    gain = (fitted.tau_ * factor[first, None]) ** 2 * (event[first, None] == event) @ inverse
+    np.testing.assert_allclose(fitted.event_terms_["term"], gain @ rest, atol=1e-6)
+    with pytest.raises(InputError, match="differs within an event"):
+        MixedEffects().fit(y, event, site, event_scale=np.linspace(1, 2, 300))
+
+
+def test_a_deviation_that_falls_with_magnitude_is_found() -> None:
+    found = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        y, event, site = _simulate(4000, 120, 200, seed, tau=0.0)
+        magnitude = rng.uniform(3.5, 6.5, 120)
+        y += (0.4 * np.exp(-0.3 * (magnitude - 5.0)) * rng.normal(size=120))[event]
+        between = BetweenEvents.fit(y, event, site, magnitude[event])
+        tau = MixedEffects().fit(y, event, site, event_scale=between(magnitude[event])).tau_
+        found.append([between.slope, *(tau * between([4.0, 6.0]))])
+    slope, small, large = np.mean(found, axis=0)
+    assert slope == pytest.approx(-0.3, abs=0.05)
+    assert small == pytest.approx(0.4 * np.exp(0.3), rel=0.05)
+    assert large == pytest.approx(0.4 * np.exp(-0.3), rel=0.05)
+    few = BetweenEvents.fit(y[event < 5], event[event < 5], site[event < 5], magnitude[event][event < 5])
+    np.testing.assert_array_equal(few([3.0, 8.0]), 1.0)

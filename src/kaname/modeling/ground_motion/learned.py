@@ -22,6 +22,7 @@ from kaname.core.shaking import column_of, period_of
 from kaname.evaluate.audit import audit_ground_motions, forbid, sites
 from kaname.evaluate.scores import score_student
 from kaname.evaluate.splits import event_chains, folds
+from kaname.modeling.ground_motion.between import BetweenEvents
 from kaname.modeling.ground_motion.contract import Prediction, get_model, needed
 from kaname.modeling.ground_motion.features import Domain, KnownSites, columns_of, labels_of, matrix
 from kaname.modeling.ground_motion.mixed_effects import MixedEffects, event_terms
@@ -53,6 +54,8 @@ class Fitted:
     blend: float
     """Share of the spread's logarithm that held, 0 to 1."""
     tau: float
+    """At the magnitude where `between` is 1."""
+    between: BetweenEvents
     phi_s2s: float
     phi_ss: float
     inflation: float
@@ -283,7 +286,8 @@ class LearnedModel:
         site, sd = one.sites.lookup(table["latitude"], table["longitude"], one.phi_s2s)
         scale = np.exp(0.5 * one.blend * one.spread.predict(x))
         mean = inside * (one.offset + one.trend.predict(x)) + site
-        tau2 = np.full(len(x), (one.inflation * one.tau) ** 2)
+        by_magnitude = one.between(table["magnitude"]) if one.between.slope else np.ones(len(x))
+        tau2 = (one.inflation * one.tau * by_magnitude) ** 2
         phi2 = one.inflation**2 * (sd**2 + (one.phi_ss * scale) ** 2)
         if base:
             mean = mean + base.mean
@@ -308,8 +312,12 @@ class LearnedModel:
         effects = MixedEffects().fit(rest, event, site)
         within = rest - effects.fixed_[0] - _terms(effects, event, site)
         spread, blend, scale = _spread(x, within, fold, self.seed)
-        effects = MixedEffects().fit(rest, event, site, scale=scale)
-        inflation, freedom = _law(rest, event, site, fold, scale)
+        between = BetweenEvents()
+        if "magnitude" in self.needs:
+            between = BetweenEvents.fit(rest, event, site, rows["magnitude"], scale=scale)
+        factor = between(rows["magnitude"]) if between.slope else np.ones(len(rows))
+        effects = MixedEffects().fit(rest, event, site, scale=scale, event_scale=factor)
+        inflation, freedom = _law(rest, event, site, fold, scale, factor)
         place = rows.assign(site=site).groupby("site")[["latitude", "longitude"]].mean()
         terms = effects.site_terms_
         known = KnownSites(
@@ -325,6 +333,7 @@ class LearnedModel:
             shrinkage=shrinkage,
             blend=blend,
             tau=effects.tau_,
+            between=between,
             phi_s2s=effects.phi_s2s_,
             phi_ss=effects.phi_ss_,
             inflation=inflation,
@@ -461,16 +470,24 @@ def _spread(x: Floats, within: Floats, fold: NDArray[np.intp], seed: int) -> tup
 
 
 def _law(
-    rest: Floats, event: NDArray[Any], site: NDArray[Any], fold: NDArray[np.intp], scale: Floats
+    rest: Floats,
+    event: NDArray[Any],
+    site: NDArray[Any],
+    fold: NDArray[np.intp],
+    scale: Floats,
+    event_scale: Floats,
 ) -> tuple[float, float]:
     """Return inflation and freedom of the Student law of events predicted without their own records."""
     z = np.zeros(len(rest))
     for k in range(int(fold.max()) + 1):
         mine, other = fold == k, fold != k
-        effects = MixedEffects().fit(rest[other], event[other], site[other], scale=scale[other])
+        effects = MixedEffects().fit(
+            rest[other], event[other], site[other], scale=scale[other], event_scale=event_scale[other]
+        )
         # No label of a held-out event is among the fitted ones: its term is 0, its variance tau squared.
         mean, sigma = effects.predict(event[mine], site[mine])
         variance = sigma**2 + effects.phi_ss_**2 * (scale[mine] ** 2 - 1.0)
+        variance += effects.tau_**2 * (event_scale[mine] ** 2 - 1.0)
         z[mine] = (rest[mine] - mean) / np.sqrt(variance)
 
     def cost(parameters: Floats) -> float:

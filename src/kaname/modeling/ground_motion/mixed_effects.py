@@ -71,6 +71,7 @@ class MixedEffects:
         *,
         fixed: ArrayLike | None = None,
         scale: ArrayLike | None = None,
+        event_scale: ArrayLike | None = None,
     ) -> MixedEffects:
         """Estimate components and terms; returns itself.
 
@@ -84,14 +85,18 @@ class MixedEffects:
             Columns of the fixed part, shape (n, p); by default one column of ones.
         scale
             Known factor of the remaining standard deviation of each record, shape (n,); by default 1.
+        event_scale
+            Known factor of the standard deviation between events, shape (n,), the same for all records of an
+            event (`between.BetweenEvents` finds one that depends on magnitude); by default 1. `tau_` is the
+            standard deviation where it is 1.
 
         Raises
         ------
         InputError
-            When shapes differ, a value is missing or not finite, a scale is not positive, columns of `fixed`
-            depend on one another, or no level of a factor has two records.
+            When shapes differ, a value is missing or not finite, a scale is not positive or differs within an
+            event, columns of `fixed` depend on one another, or no level of a factor has two records.
         """
-        problem = _Problem(residual, event, site, fixed, scale, reml=self.method == "reml")
+        problem = _Problem(residual, event, site, fixed, scale, event_scale, reml=self.method == "reml")
         found = minimize(
             problem.objective,
             np.log(np.full(len(problem.q), 0.6)),
@@ -123,14 +128,20 @@ class MixedEffects:
         tables = [
             pd.DataFrame(
                 {
-                    "term": component * effect / self.phi_ss_ if component else 0.0,
-                    "sd": component * np.sqrt(spread),
+                    "term": component * factor * effect / self.phi_ss_ if component else 0.0,
+                    "sd": component * factor * np.sqrt(spread),
                     "n": n,
                 },
                 index=pd.Index(label),
             )
-            for component, effect, spread, n, label in zip(
-                components, solved.effects, solved.spread, problem.counts, problem.labels, strict=False
+            for component, effect, spread, n, label, factor in zip(
+                components,
+                solved.effects,
+                solved.spread,
+                problem.counts,
+                problem.labels,
+                problem.factors,
+                strict=False,
             )
         ]
         self.event_terms_ = tables[0]
@@ -257,16 +268,19 @@ class _Problem:
         site: ArrayLike | None,
         fixed: ArrayLike | None,
         scale: ArrayLike | None,
+        event_scale: ArrayLike | None,
         *,
         reml: bool,
     ) -> None:
         y = np.asarray(residual, float)
         n = y.size
         x = np.ones((n, 1)) if fixed is None else np.asarray(fixed, float)
-        s = np.ones(n) if scale is None else np.asarray(scale, float)
-        if y.ndim != 1 or x.ndim != 2 or len(x) != n or s.shape != (n,):
-            raise InputError(f"shapes differ: {y.shape} residuals, fixed part {x.shape}, scale {s.shape}")
-        if not (np.isfinite(y).all() and np.isfinite(x).all() and np.isfinite(s).all() and (s > 0).all()):
+        s, z = (np.ones(n) if v is None else np.asarray(v, float) for v in (scale, event_scale))
+        if y.ndim != 1 or x.ndim != 2 or len(x) != n or s.shape != (n,) or z.shape != (n,):
+            raise InputError(
+                f"shapes differ: {y.shape} residuals, fixed part {x.shape}, scales {s.shape} and {z.shape}"
+            )
+        if not all(np.isfinite(v).all() for v in (y, x, s, z)) or not ((s > 0).all() and (z > 0).all()):
             raise InputError("residuals and fixed part must be finite, scales positive; drop what is missing")
         if n <= x.shape[1] or np.linalg.matrix_rank(x) < x.shape[1]:
             raise InputError(f"the {x.shape[1]} columns of the fixed part depend on one another in {n} rows")
@@ -286,13 +300,20 @@ class _Problem:
         self.small = [k for k in range(len(codes)) if k != self.big]
         w = s**-2.0
         self.log_weights = float(np.log(w).sum())
-        self.zz = [np.bincount(code, w) for code in codes]
-        self.zy = [np.bincount(code, w * y) for code in codes]
-        self.zx = [np.column_stack([np.bincount(code, w * column) for column in x.T]) for code in codes]
+        by = [z, np.ones(n)][: len(codes)]
+        self.factors = [f[np.unique(code, return_index=True)[1]] for f, code in zip(by, codes, strict=True)]
+        if (self.factors[0][codes[0]] != z).any():
+            raise InputError("the scale of the standard deviation between events differs within an event")
+        self.zz = [np.bincount(code, w * f**2) for f, code in zip(by, codes, strict=True)]
+        self.zy = [np.bincount(code, w * f * y) for f, code in zip(by, codes, strict=True)]
+        self.zx = [
+            np.column_stack([np.bincount(code, w * f * column) for column in x.T])
+            for f, code in zip(by, codes, strict=True)
+        ]
         self.xx, self.xy, self.yy = x.T @ (x * w[:, None]), x.T @ (w * y), float(y @ (w * y))
         shape = (self.q[self.big], self.q[self.small[0]] if self.small else 0)
         places = (codes[self.big], codes[self.small[0]]) if self.small else ([], [])
-        self.crossed = csr_matrix((w if self.small else [], places), shape=shape)
+        self.crossed = csr_matrix((w * z if self.small else [], places), shape=shape)
         self.crossed.sum_duplicates()
         self.crossed.sort_indices()
 

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.core.files import replacing
 from kaname.core.provenance import software
+from kaname.modeling.ground_motion.between import BetweenEvents
 from kaname.modeling.ground_motion.features import Domain, KnownSites
 from kaname.modeling.ground_motion.learned import Fitted, LearnedModel
 from kaname.modeling.ground_motion.trees import Trees
 
-FORMAT = "kaname ground-motion model 1"
-_PARTS = {"trend": Trees, "spread": Trees, "domain": Domain, "sites": KnownSites}
+FORMAT = "kaname ground-motion model 2"
+_PARTS = {"between": BetweenEvents, "trend": Trees, "spread": Trees, "domain": Domain, "sites": KnownSites}
 _OPTIONS = ("base", "base_options", "features", "n_fold", "seed")
 
 
