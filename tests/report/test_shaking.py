@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.collections import QuadMesh
 
-from kaname.report.shaking import INTENSITY_COLOURS, exceedance_maps, intensity_map, shaking_maps
+from kaname.report.shaking import INTENSITY_COLOURS, exceedance_maps, hazard_maps, intensity_map, shaking_maps
 from kaname.signal.intensity import CLASSES
 
 LATITUDE, LONGITUDE = np.linspace(35, 35.4, 5), np.linspace(139, 139.5, 6)
@@ -44,3 +44,19 @@ def test_every_class_of_the_scale_has_its_colour() -> None:
     figure = intensity_map(LATITUDE, LONGITUDE, values, STATIONS.assign(value=[4.0, 5.2]), title="Three")
     legend = figure.axes[0].get_legend()
     assert [t.get_text() for t in legend.get_texts()] == list(reversed(INTENSITY_COLOURS))
+
+
+def test_hazard_maps_mark_sites_and_sources_on_one_scale() -> None:
+    layers = {"rare": VALUES * 2, "often": np.where(VALUES > 3, VALUES, np.nan)}
+    sites = pd.DataFrame({"site": ["A", "far"], "latitude": [35.2, 20.0], "longitude": [139.2, 139.2]})
+    fault = np.array([[139.1, 35.1], [139.4, 35.3]])
+    figure = hazard_maps(LATITUDE, LONGITUDE, layers, sites, [fault], label="PGA (cm/s2)", title="Hazard")
+    rare, often = figure.axes[:2]
+    np.testing.assert_array_equal(_mesh(rare).ravel(), 2 * VALUES.ravel())
+    assert np.isnan(np.ma.filled(_mesh(often), np.nan)).sum() == (VALUES <= 3).sum()
+    for axes in (rare, often):
+        texts = [text.get_text() for text in axes.texts]
+        assert "A" in texts and "far" not in texts
+        assert any(len(line.get_xdata()) == 2 and line.get_zorder() == 2 for line in axes.lines)
+    nothing = {"none": np.full((5, 6), np.nan)}
+    assert hazard_maps(LATITUDE, LONGITUDE, nothing, sites[:0], [], label="", title="").axes

@@ -67,13 +67,29 @@ def write(out: Path, job: Job, hazard: Hazard) -> list[str]:
                 )
             }
             figures[f"map_{_file(str(measure))}"] = hazard_maps(
-                job.grid.latitude, job.grid.longitude, shown, label=unit_label(str(measure)),
+                job.grid.latitude, job.grid.longitude, shown, job.sites[job.sites["site"] != ""],
+                outlines(job), label=unit_label(str(measure)),
                 title=f"{job.calculation.name}: mean hazard",
             )  # fmt: skip
     for stem, figure in figures.items():
         files.append(out / f"{stem}.png")
         figure.savefig(files[-1], dpi=130)
     return [path.name for path in files]
+
+
+def outlines(job: Job) -> list[Any]:
+    """Return the lines of faults and the rings of areas, each once: longitude, latitude ``(n, 2)``."""
+    import numpy as np
+
+    from kaname.modeling.hazard.sources import Area, Fault
+
+    found: dict[bytes, Any] = {}
+    for source in (s for mine in job.sources.values() for s in mine):
+        if isinstance(source, Fault):
+            found[source.trace.tobytes()] = source.trace
+        elif isinstance(source, Area):
+            found[source.ring.tobytes()] = np.concatenate([source.ring, source.ring[:1]])
+    return list(found.values())
 
 
 def _file(name: str) -> str:

@@ -27,7 +27,9 @@ HAZARD_CURVES = Schema(
         _LEVEL,
         Column("years", "float", "time the probability is for", "year", required=True, low=0),
         Column("probability", "float", "of one or more exceedances", required=True, low=0, high=1),
-        Column("rate_per_year", "float", "exceedances per year: -ln(1 - probability) / years", low=0),
+        Column(
+            "rate_per_year", "float", "-ln(1 - probability) / years; missing where that is 1", "1/year", low=0
+        ),
     ),
 )
 

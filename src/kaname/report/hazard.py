@@ -46,6 +46,10 @@ def hazard_curves(curves: pd.DataFrame, *, label: Callable[[str], str]) -> Figur
                 own.fill_between(list(rest.groups), rest.min(), rest.max(), color=colour, alpha=0.2, lw=0)
             own.plot(mean["level"], mean["rate_per_year"], color=colour, label=site)
         own.set(xscale="log", yscale="log", xlabel=label(measure), ylim=(1e-5, 2))
+        # Plain numbers: powers of ten would be set in mathematical type, which not every machine has.
+        own.xaxis.set_major_formatter("{x:g}")
+        own.yaxis.set_major_formatter("{x:g}")
+        own.minorticks_off()
     for own in panels.flat[len(measures) :]:
         own.set_visible(False)
     for own in panels[:, 0]:
@@ -86,8 +90,9 @@ def uniform_hazard_spectra(levels: pd.DataFrame) -> Figure:
         ticks = sorted(set(part["period_s"].clip(lower=shortest)))
         names = ["PGA" if at == shortest and (part["period_s"] == 0).any() else f"{at:g}" for at in ticks]
         own.set_xticks(ticks, names)
-        own.minorticks_off()
+        own.set_yticks(style.log_ticks(*own.get_ylim()))
         own.yaxis.set_major_formatter("{x:g}")
+        own.minorticks_off()
     for own in panels.flat[len(sites) :]:
         own.set_visible(False)
     for own in panels[-1]:
@@ -123,11 +128,10 @@ def disaggregation(shares: pd.DataFrame, *, label: Callable[[str], str]) -> Figu
         rows = shares[shares["measure"] == measure]
         part = np.histogram2d(rows["magnitude"], rows["distance_km"], edges[::-1], weights=rows["share"])[0]
         own.pcolormesh(*edges, part, cmap="magma_r", norm=norm, rasterized=True)
+        level = float(rows["level"].iloc[0])
         mean = [float((rows[name] * rows["share"]).sum()) for name in ("magnitude", "distance_km")]
         own.plot(mean[1], mean[0], "P", color=style.BLUE, markeredgecolor="white", ms=9)
-        own.set_title(
-            f"{label(measure)}: {rows['level'].iloc[0]:.3g}\nmean M {mean[0]:.1f}, {mean[1]:.0f} km"
-        )
+        own.set_title(f"{label(measure)}: {float(f'{level:.3g}'):g}\nmean M {mean[0]:.1f}, {mean[1]:.0f} km")
     for own in panels.flat[len(measures) :]:
         own.set_visible(False)
     for own in panels[-1]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from kaname.report import style
@@ -89,7 +91,7 @@ def shaking_maps(
             ScalarMappable(norm, cmap), ax=axis, shrink=0.75, pad=0.02, label=unit, format="%g"
         )
         if isinstance(norm, LogNorm):
-            bar.set_ticks(_ticks(float(scale.vmin or low), high))
+            bar.set_ticks(style.log_ticks(float(scale.vmin or low), high))
         bar.ax.minorticks_off()
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     return figure
@@ -154,7 +156,14 @@ def intensity_map(
 
 @style.styled
 def hazard_maps(
-    latitude: Floats, longitude: Floats, layers: dict[str, Floats], *, label: str, title: str
+    latitude: Floats,
+    longitude: Floats,
+    layers: dict[str, Floats],
+    sites: pd.DataFrame,
+    outlines: Sequence[Floats],
+    *,
+    label: str,
+    title: str,
 ) -> Figure:
     """Draw levels of shaking on one scale, a panel per layer (its name the heading).
 
@@ -164,6 +173,10 @@ def hazard_maps(
         Of the rows and the columns of the grid [degrees], increasing.
     layers
         Levels, each of shape (n_latitude, n_longitude).
+    sites
+        ``site`` (name), ``latitude`` and ``longitude`` of places to mark.
+    outlines
+        Longitude and latitude of lines to draw: faults, areas; each of shape (n, 2).
     label
         Of the measure, with its unit.
     title
@@ -172,6 +185,7 @@ def hazard_maps(
     view = _view(latitude, longitude)
     n_column = 2 if len(layers) > 1 else 1
     figure, axes = _panels(view, -(-len(layers) // n_column), n_column)
+    marks = sites[view.contains(*view.frame.to_local(sites["latitude"], sites["longitude"]))]
     values = np.concatenate([layer.ravel() for layer in layers.values()])
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
@@ -182,22 +196,25 @@ def hazard_maps(
     for axis, (heading, layer) in zip(axes, layers.items()):
         draw_base(axis, view)
         _raster(axis, view, latitude, longitude, layer, cmap, norm)
+        for line in outlines:
+            axis.plot(*view.frame.to_local(line[:, 1], line[:, 0]), color=style.SKY, lw=1.2, zorder=2)
+        _stations(axis, view, marks.assign(value=np.nan), None, None)
+        for name, east, north in zip(
+            marks["site"], *view.frame.to_local(marks["latitude"], marks["longitude"])
+        ):
+            text = axis.annotate(
+                name, (east, north), (4, 4), textcoords="offset points", fontsize=7, zorder=4
+            )
+            text.set_path_effects([withStroke(linewidth=2, foreground="white")])
         _finish(axis, view, heading, None)
     bar = figure.colorbar(
         ScalarMappable(norm, cmap), ax=axes, shrink=0.75, pad=0.02, label=label, format="%g"
     )
     if isinstance(norm, LogNorm):
-        bar.set_ticks(_ticks(low, high))
+        bar.set_ticks(style.log_ticks(low, high))
     bar.ax.minorticks_off()
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     return figure
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2, 5 times powers of ten from low to high, powers alone over three decades or more."""
-    tens = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    values = (np.array([1, 2, 5] if high / low < 1000 else [1])[:, None] * tens).ravel()
-    return sorted(float(v) for v in values if low <= v <= high)
 
 
 def _view(latitude: Floats, longitude: Floats) -> View:

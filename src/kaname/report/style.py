@@ -102,6 +102,13 @@ def depth_colours() -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list("depth", [plasma(0.12 + 0.88 * i / 63) for i in range(64)])
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2, 5 times powers of ten from low to high, powers alone over three decades or more."""
+    tens = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    values = (np.array([1, 2, 5] if high / low < 1000 else [1])[:, None] * tens).ravel()
+    return sorted(float(v) for v in values if low <= v <= high)
+
+
 def say(axes: Axes, text: str) -> None:
     """Write ``text`` in the middle of axes that have nothing to show."""
     axes.text(

@@ -188,7 +188,8 @@ def _curves(job: Job, result: JobResult) -> pd.DataFrame:
             # Names of columns are rounded; the levels are those that were asked for, in order.
             poes = table.filter(like="poe-").to_numpy(float)
             for level, poe in zip(np.geomspace(low, high, n), poes.T):
-                rate = -np.log1p(-np.minimum(poe, 1 - 1e-12)) / years
+                # Single precision: of a probability closer to 1 no rate can be told.
+                rate = -np.log1p(-np.where(poe < 1 - 1e-5, poe, np.nan)) / years
                 parts.append(
                     _where(
                         job, statistic=statistic, measure=measure, level=level, years=years, probability=poe,
