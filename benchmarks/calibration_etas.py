@@ -121,7 +121,7 @@ def after_a_mainshock(seed: int, *, known: bool) -> list[dict[str, object]]:
     if known:
         target = replace(target, completeness=steps)
     fit = Etas(taper=False, background="uniform", magnitude_max=7.0, tolerance=1e-3).fit(events, target)
-    return compared(fit, p, seed=seed, draws=100 if known else 0)
+    return compared(fit, p, seed=seed, draws=400 if known else 0)
 
 
 def compared(fit: Etas, truth: EtasParameters, *, seed: int, draws: int = 0) -> list[dict[str, object]]:
@@ -136,6 +136,10 @@ def compared(fit: Etas, truth: EtasParameters, *, seed: int, draws: int = 0) -> 
     distance = float(delta @ np.linalg.solve(covariance, delta)) if inner.all() else np.inf
     ratio = 2 * (fit.maximum_.log_likelihood - fit.training_.log_likelihood(truth))
     made = rows(names, z, distance, n=len(fit.training_.target), ratio=ratio)
+    for row, name in zip(made, names):
+        row["found"], row["truth"] = getattr(fit.parameters_, name), getattr(truth, name)
+    made[-1]["found"] = fit.parameters_.branching_productivity
+    made[-1]["truth"] = truth.branching_productivity
     if draws and inner.all():
         posterior = sample_posterior(fit.training_, fit.maximum_, n=draws, seed=seed)
         for row in made[:-1]:
@@ -203,9 +207,13 @@ def main() -> None:
             pd.DataFrame(made).to_csv(options.out / f"{case}_{options.first}.csv", index=False)
         print(f"{case}: {options.n} catalogues, {time.perf_counter() - begin:.0f} s", flush=True)
     files = sorted(options.out.glob("*_*.csv"), key=lambda f: list(CASES).index(f.stem.split("_")[0]))
-    held = table(pd.concat([pd.read_csv(f) for f in files], ignore_index=True))
+    found = pd.concat([pd.read_csv(f) for f in files], ignore_index=True)
+    held = table(found)
     held.to_csv(options.out / "coverage.csv", index=False)
     print(held.round(3).to_string())
+    values = found[found["case"].isin(["known", "ignored"])].groupby(["case", "parameter"], sort=False)
+    print("median, all: aftershocks of a magnitude 3")
+    print(values[["truth", "found"]].median().round(4).to_string())
     titles = {case: title for case, title in TITLES.items() if case in set(held["case"])}
     coverage(held, titles=titles).savefig(options.out / "etas_calibration.png", dpi=130)
 

@@ -82,7 +82,7 @@ def test_eight_free_parameters_are_sampled_well_enough(fitted):
     likelihood, _ = fitted
     top = maximise(likelihood, replace(TRUE, tau=np.inf), tolerance=1e-4)
     found = sample_posterior(likelihood, top, n=250, seed=3)
-    assert found.trusted and found.tail < 0.7 and found.effective_size > 60
+    assert found.trusted and found.tail < 0.7 and found.effective_size > 100
     error = np.sqrt(np.diag(top.covariance))
     for k, name in enumerate(NAMES):
         if error[k] > 0:

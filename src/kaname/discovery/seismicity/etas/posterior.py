@@ -17,6 +17,10 @@ from kaname.discovery.seismicity.etas.parameters import LOGARITHMIC, NAMES, Etas
 
 TAIL_MAX = 0.7
 """Shape of the tail of the weights from which on they cannot be trusted (Vehtari et al. 2024)."""
+SIZE_MIN = 100
+"""Effective size from which on intervals of 95 % hold (with 34 they held 87 %, with 230 94 %)."""
+_FEW = 20
+"""Draws that the covariance of the fit is worth in the second round."""
 _FREEDOM = 6
 """Degrees of freedom of the t distribution that is drawn from: heavier tails than the posterior's."""
 
@@ -47,8 +51,8 @@ class Posterior:
 
     @property
     def trusted(self) -> bool:
-        """Whether the tail of the weights is light and at least 50 draws count."""
-        return self.tail < TAIL_MAX and self.effective_size >= 50
+        """Whether the tail of the weights is light and enough draws count."""
+        return self.tail < TAIL_MAX and self.effective_size >= SIZE_MIN
 
     def quantiles(
         self, name: str, probabilities: Sequence[float] = (0.025, 0.5, 0.975)
@@ -132,7 +136,9 @@ def sample_posterior(
         weight, tail = smoothed(log_weight)
         where = weight @ drawn
         spread = (weight[:, np.newaxis] * (drawn - where)).T @ (drawn - where)
-        spread += 1e-12 * np.diag(np.diag(maximum.covariance)[free])
+        # Where few draws count they are too close together, and the covariance of the fit speaks along.
+        share = 1 / (1 + _FEW * float((weight**2).sum()))
+        spread = share * spread + (1 - share) * maximum.covariance[np.ix_(free, free)]
     return Posterior(draws, weight, tail)
 
 
