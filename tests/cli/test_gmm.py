@@ -65,6 +65,18 @@ def test_predictions_with_and_without_what_was_observed(
     assert np.std(observed - second["mean"]) < np.std(observed - first["mean"])
 
 
+def test_a_fitted_model_is_mapped(model: Path, case: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = case / "map"
+    words = ["shakemap", "event 2-003", "--stations", f"{case}/test.parquet", "--model", str(model)]
+    words += ["--spacing", "0.5", "--out", str(out)]
+    assert main(words) == 0
+    run = json.loads((out / "run.json").read_text())
+    assert run["model"]["name"] == str(model) and str(model) in [i["path"] for i in run["inputs"]]
+    capsys.readouterr()
+    assert main([*words, "--option", "mechanism=unspecified"]) == 2
+    assert "leave --option out" in capsys.readouterr().err
+
+
 def test_a_published_model_predicts_by_its_name(case: Path) -> None:
     out = case / "published.parquet"
     command = [

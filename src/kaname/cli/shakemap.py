@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from kaname.earth.ruptures import Rupture
     from kaname.modeling.field.maps import Grid
+    from kaname.modeling.ground_motion.contract import GroundMotionModel
     from kaname.modeling.strong_motion.sites import Vs30Map
 
 LEVELS = {"pga": (80.0, 250.0, 400.0, 800.0), "pgv": (5.0, 15.0, 30.0, 60.0)}
@@ -34,7 +35,10 @@ def command(
     measure: Annotated[
         list[str] | None, typer.Option("--measure", help="pga, pgv or sa(PERIOD); may be repeated.")
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="Model of ground motion.")] = "boore_2014",
+    model: Annotated[
+        str,
+        typer.Option("--model", help="Published model of ground motion, or file of kaname gmm fit (.npz)."),
+    ] = "boore_2014",
     option: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="Option of the model; may be repeated."),
@@ -95,7 +99,6 @@ def command(
     from kaname.core.provenance import inputs_of, software, write_json
     from kaname.core.shaking import column_of
     from kaname.modeling.field import conditioning, maps, moments
-    from kaname.modeling.ground_motion.contract import get_model
     from kaname.modeling.strong_motion.reading import files_of
     from kaname.modeling.strong_motion.sites import read_vs30
     from kaname.report import shaking
@@ -107,7 +110,7 @@ def command(
     everything, source = _records(db, stations)
     records = _of_event(everything, event, source)
     rupture = _rupture(records, hypocentre, plane)
-    predictor = get_model(model, **_options(option))
+    predictor = _model(model, _options(option))
     edges = _bounds(records, bounds)
     grid = maps.Grid.over(edges, spacing)
     latitude, longitude = grid.points()
@@ -212,7 +215,9 @@ def command(
         {
             "verb": "shakemap",
             "software": software(),
-            "inputs": inputs_of([*files_of(source), *([vs30_map] if vs30_map else [])]),
+            "inputs": inputs_of(
+                [*files_of(source), *([vs30_map] if vs30_map else []), *([model] if _is_file(model) else [])]
+            ),
             "event_id": event,
             "model": {"name": model, "options": _options(option)},
             "field": field,
@@ -248,6 +253,23 @@ def _usable(table: pd.DataFrame) -> pd.DataFrame:
     good = (table["quality"] != "rejected") & (table["duplicate_of"] == "") & ~(table["sensor_depth_m"] > 0)
     good &= table[["latitude", "longitude"]].notna().all(axis=1)
     return deduplicated(table[good]).reset_index(drop=True) if good.any() else table[good]
+
+
+def _model(name: str, options: dict[str, Any]) -> GroundMotionModel:
+    from kaname.core.errors import InputError
+    from kaname.modeling.ground_motion.contract import get_model
+    from kaname.modeling.ground_motion.saved import load_model
+
+    if not _is_file(name):
+        return get_model(name, **options)
+    if options:
+        raise InputError(f"{name} was fitted with its options; leave --option out")
+    # Its columns and measures are properties, which is all that the protocol asks of them.
+    return cast("GroundMotionModel", load_model(name))
+
+
+def _is_file(model: str) -> bool:
+    return model.endswith(".npz")
 
 
 def _of_event(everything: pd.DataFrame, event: str, source: Path) -> pd.DataFrame:
