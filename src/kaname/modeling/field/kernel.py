@@ -117,11 +117,12 @@ class Kernel:
                 out[key] = np.abs(x[:, None] - y)
         return out
 
-    def matrix(self, theta: Floats, apart: dict[str, Floats]) -> Floats:
-        """Return the covariance without noise, shape (n, m)."""
+    def matrix(self, theta: Floats, apart: dict[str, Floats], *, only: str | None = None) -> Floats:
+        """Return the covariance without noise, shape (n, m), or what one part makes of it."""
         total = np.zeros_like(apart["same event"])
-        for term, _ in self.terms(theta, apart):
-            total += term
+        for part, (term, _) in zip(self.parts, self.terms(theta, apart), strict=True):
+            if only is None or part.name == only:
+                total += term
         return total
 
     @staticmethod
@@ -270,9 +271,9 @@ class Solved:
         own = Records(records.features, records.residual, weight)
         return cls(kernel, own, inverse, alpha, root)
 
-    def _cross(self, features: dict[str, Floats]) -> Floats:
+    def _cross(self, features: dict[str, Floats], only: str | None = None) -> Floats:
         kernel = self.kernel
-        return kernel.matrix(kernel.theta, kernel.apart(self.records.features, features))
+        return kernel.matrix(kernel.theta, kernel.apart(self.records.features, features), only=only)
 
     def covariance(self, features: dict[str, Floats]) -> Floats:
         """Return the covariance of the residual at places, noise of the event included, shape (n, n)."""
@@ -283,9 +284,12 @@ class Solved:
         matrix[np.diag_indices(len(matrix))] += kernel.noise(features["event"])
         return matrix
 
-    def predict(self, features: dict[str, Floats]) -> tuple[Floats, Floats]:
-        """Return mean and variance of the residual at places, noise of the event included, each (n,)."""
-        cross = self._cross(features)
+    def predict(self, features: dict[str, Floats], *, only: str | None = None) -> tuple[Floats, Floats]:
+        """Return mean and variance of the residual at places, noise of the event included, each (n,).
+
+        With `only`, the records speak of that part alone; of the others nothing is known.
+        """
+        cross = self._cross(features, only)
         half = solve_triangular(self.root, cross, lower=True, check_finite=False)
         variance = self.kernel.variance() - (half**2).sum(axis=0)
         return cross.T @ self.alpha, np.maximum(variance, 1e-9) + self.kernel.noise(features["event"])

@@ -166,17 +166,23 @@ class ResidualField:
     def predict(self, table: pd.DataFrame, prior: Prediction) -> FieldPrediction:
         """Return the distribution at places, given the records of the fit; arguments as in `fit`.
 
-        An event without any record in the fit gets the model's mean, what all earthquakes share there, and
-        the variance of its own parts.
+        An event without any record in the fit gets the model's mean, what its sites did in other events, and
+        the variance of all other parts: how regions differ from the model, few events cannot tell from how
+        they differ among each other.
         """
         features = self._features(table)
         event = features["event"]
-        mean, variance = self.solved_.predict(features)
+        mean, variance = np.zeros(len(event)), np.zeros(len(event))
+        recorded = event < len(self.names_)
+        for at, only in ((np.flatnonzero(recorded), None), (np.flatnonzero(~recorded), "site")):
+            if len(at):
+                own = {k: v[at] for k, v in features.items()}
+                mean[at], variance[at] = self.solved_.predict(own, only=only)
         informed = self._informed(features)
         stretch = np.array([self._stretch_of(k, knows) for k, knows in zip(event, informed)])
         if self.tree_weight_ > 0:
             guess = self._grow(np.arange(len(self.residual_)))(_tree_features(table, prior))
-            mean += self.tree_weight_ * (~informed & (event < len(self.names_))) * (guess - mean)
+            mean += self.tree_weight_ * (~informed & recorded) * (guess - mean)
         return FieldPrediction(prior.mean + mean, np.sqrt(variance) * stretch, self.margin_)
 
     def covariance(self, table: pd.DataFrame, prior: Prediction) -> Floats:
