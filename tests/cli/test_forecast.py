@@ -200,6 +200,41 @@ def test_what_cannot_be_done_is_said(capsys, tmp_path, catalogue, options, words
     assert words in said
 
 
+def test_what_comes_after_the_start_changes_nothing(capsys, tmp_path, catalogue):
+    before = catalogue[catalogue["time"] < "2019-06-01"]
+    # Later the catalogue is complete from 4 on only.
+    whole = pd.concat([before, catalogue[(catalogue["time"] > "2019-06-01") & (catalogue["magnitude"] > 4)]])
+    _, first, _ = run(capsys, tmp_path, before, "--start", "2019-06-01")
+    _, second, _ = run(capsys, tmp_path, whole, "--start", "2019-06-01")
+    assert first == second
+
+
+def test_a_completeness_below_all_earthquakes_is_refused(capsys, tmp_path, catalogue):
+    code, _, said = run(capsys, tmp_path, catalogue, "--magnitude-min", "2.5")
+    assert code == 2
+    assert "not complete from 2.5 on" in " ".join(said.split())
+
+
+def test_the_words_are_short_and_say_what_is_usual(capsys, tmp_path, catalogue):
+    code, summary, _ = run(
+        capsys, tmp_path, catalogue, "--bounds", "13,42,14,43", "--magnitude-min", "3", "--magnitude", "3",
+        "--magnitude", "7",
+    )  # fmt: skip
+    assert code == 0
+    words = (tmp_path / "out" / "advisory.en.txt").read_text(encoding="utf-8")
+    assert "Of all periods as long since 2019-01-01" in words
+    assert "less than 0.1 % to less than 0.1 %" not in words
+    # By hand: a period from each hour on.
+    day = (catalogue["time"].to_numpy("datetime64[ns]") - catalogue["time"].to_numpy()[0]) / np.timedelta64(
+        1, "D"
+    )
+    begin = np.arange(0, day[-1] - 7, 1 / 24)
+    share = np.mean([((day >= t) & (day < t + 7)).any() for t in begin])
+    assert summary["probabilities"][0]["usual"] == pytest.approx(share, abs=0.01)
+    assert summary["probabilities"][1]["usual"] == 0
+    assert "2019年以降の同じ長さの期間" in (tmp_path / "out" / "advisory.ja.txt").read_text(encoding="utf-8")
+
+
 def test_a_model_that_is_not_known_is_said(capsys, tmp_path, catalogue):
     code, _, said = run(capsys, tmp_path, catalogue, "--magnitude-min", "3", "--model", "oracle")
     assert code == 1

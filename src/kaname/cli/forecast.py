@@ -94,6 +94,12 @@ def make(
     if fitted is not None and model != "etas":
         raise InputError(f"--fitted is a model of kaname etas fit; it cannot be --model {model}")
     events, notes = events_of(catalog)
+    times = events["time"].to_numpy("datetime64[ns]")
+    moment = as_time(start) if start else times.max() + np.timedelta64(1, "s")
+    # What comes later must not even tell from which magnitude on the catalogue is complete.
+    events = events[times < moment]
+    if events.empty:
+        raise InputError(f"no earthquake before {moment}; the first is at {times.min()}")
     known = _known(fitted, magnitude_max)
     where = region_of(region, bounds) if known is None else known.background_.region
     least = magnitude_min if known is None else known.reference_
@@ -110,7 +116,6 @@ def make(
     if levels[-1] >= magnitude_max:
         raise InputError(f"--magnitude {levels[-1]:g} is not below --magnitude-max {magnitude_max:g}")
     last = np.datetime64(prepared.events["time"].iloc[-1], "ns")
-    moment = as_time(start) if start else last + np.timedelta64(1, "s")
     if moment - last > 3 * DAY:
         gap = (moment - last) / DAY
         notes.append(f"The catalogue ends {gap:.1f} days before the forecast starts, taken as quiet.")
@@ -127,7 +132,9 @@ def make(
     target = Target(prepared.region, moment, moment + np.timedelta64(round(days * 86400), "s"),
                     prepared.magnitude_min, completeness=steps)  # fmt: skip
     simulated = ensemble.simulate(prepared.events, target, n=n, seed=seed)
-    table = forecasting.probabilities(simulated, ensemble.members(n), levels)
+    table = forecasting.probabilities(simulated, ensemble.members(n), levels).assign(
+        usual=forecasting.usual(prepared, moment, target.days, levels)
+    )
     width = cell or _cell(prepared)
     files = _write(out, prepared, ensemble, target, simulated, table, levels, n=n, width=width, radius=radius,
                    notes=notes)  # fmt: skip
@@ -141,7 +148,7 @@ def make(
         "completeness_magnitude": prepared.magnitude_min,
         "b": round(float(ensemble.b.mean()), 3),
         "branching_ratio": _branching_ratio(ensemble, prepared.magnitude_min, magnitude_max),
-        "probabilities": table.to_dict("records"),
+        "probabilities": table.astype(object).where(table.notna(), None).to_dict("records"),
         "notes": notes,
         "files": files,
     }
@@ -269,7 +276,7 @@ def _write(
     write_simulations(simulated, n, out / name)
     with replacing(out / "probabilities.csv") as partial:
         table.to_csv(partial, index=False)
-    events = prepared.events[prepared.events["time"] < target.start]
+    events = prepared.events
     inside = prepared.region.contains(events["longitude"], events["latitude"])
     recent = events[inside & (events["time"] >= target.start - 30 * DAY)]
     recent = recent[recent["magnitude"] >= prepared.magnitude_min - 1e-9]
@@ -278,7 +285,7 @@ def _write(
     )
     situation = Situation(
         events["time"].iloc[-1], target.start, target.end, largest, table, ensemble.generic,
-        prepared.magnitude_min, ensemble.n_target,
+        prepared.magnitude_min, ensemble.n_target, events["time"].iloc[0],
     )  # fmt: skip
     # The largest magnitude of interest that hundreds of futures have, for maps that are no noise.
     often = [m for m in levels if (simulated["magnitude"] >= m).sum() >= 500]
@@ -291,12 +298,12 @@ def _write(
     cells, about = f"M {low:g} or more, per cell of {width:g}°", f"M {shown:g} or more, within {radius:g} km"
     figures = [
         (
-            f"Chance of one or more earthquakes: {cells}. Circles: earthquakes of the last 30 days. "
-            "Empty: fewer than 5 of the simulated futures.",
+            f"Chance of one or more earthquakes: {cells}. Blue: earthquakes of the last 30 days, the largest "
+            "in circles. Empty: fewer than 5 of the simulated futures.",
             report.probability_map(maps[maps["magnitude_min"] == low], recent, title=cells, least=5 / n),
         ),
         (
-            f"Chance of one or more earthquakes: {about} of a place.",
+            f"Chance of one or more earthquakes: {about} of a place. Blue as above.",
             report.probability_map(layer, recent, column="near", title=about, least=5 / n),
         ),
     ]
@@ -386,11 +393,15 @@ def _cell(prepared: Prepared) -> float:
 
 
 def _text(summary: dict[str, Any], out: Path) -> str:
+    from kaname.report.advisory import percent, spread
+
     lines = [f"{summary['start']} to {summary['end']} UTC, from {summary['targets']} earthquakes, in {out}"]
     for row in summary["probabilities"]:
+        known = spread(row["probability_low"], row["probability_high"])
         lines.append(
-            f"  M {row['magnitude_min']:g} or more: {100 * row['probability']:.2g} % "
-            f"({100 * row['probability_low']:.2g} to {100 * row['probability_high']:.2g} %), "
-            f"expected {row['expected']:.3g}, {row['count_low']} to {row['count_high']} (95 %)"
+            f"  M {row['magnitude_min']:g} or more: {percent(row['probability'])}"
+            + (f" ({known})" if known else "")
+            + f"; expected {row['expected']:.3g}, "
+            f"{row['count_low']} to {row['count_high']} (95 %)"
         )
     return "\n".join([*lines, *(f"  note: {note}" for note in summary["notes"])])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 
@@ -19,13 +20,16 @@ class Situation:
     largest
         ``time`` and ``magnitude`` of the largest earthquake of the month before; none: nothing happened.
     table
-        What `kaname.discovery.seismicity.forecasting.probabilities` returns.
+        What `kaname.discovery.seismicity.forecasting.probabilities` returns, and ``usual``, the share of
+        earlier periods as long that had one or more (NaN: too few).
     generic
         Whether the forecast rests on parameters of another region.
     completeness
         Magnitude below which the forecast says nothing.
     n_target
         Earthquakes that the model learned from.
+    since
+        When the catalogue begins.
     """
 
     issued: Any
@@ -36,17 +40,35 @@ class Situation:
     generic: bool
     completeness: float
     n_target: int
+    since: Any
 
 
 def percent(p: float) -> str:
     """Return a probability as people read it: no more digits than are known, never 0 or 100 %."""
     if p < 0.001:
         return "less than 0.1 %"
-    if p < 0.01:
+    if p < 0.0995:
         return f"{100 * p:.1f} %"
     if p > 0.99:
         return "more than 99 %"
     return f"{100 * p:.0f} %"
+
+
+def often(share: float) -> str:
+    """Return how many of the earlier periods had an earthquake, as people read it."""
+    if np.isnan(share):
+        return "not known"
+    return "none" if share == 0 else percent(share)
+
+
+def spread(low: float, high: float) -> str:
+    """Return an interval of probabilities as people read it; empty where both ends read the same."""
+    few, many = percent(low), percent(high)
+    if few == many:
+        return ""
+    if few.startswith("less"):
+        return f"at most {many}"
+    return f"{few.removesuffix(' %')} to {many}"
 
 
 def percent_ja(p: float) -> str:
@@ -57,11 +79,21 @@ def percent_ja(p: float) -> str:
 def english(s: Situation) -> list[str]:
     """Return the paragraphs in English."""
     days = _days(s)
-    period = f"the {_count(days, 'day')} from {_moment(s.start)} UTC"
-    out = []
+    period = "this day" if days == 1 else f"these {days} days"
+    first = s.table.iloc[0]
+    out = [
+        f"From {_moment(s.start)} to {_moment(s.end)} UTC the chance of one or more earthquakes of magnitude "
+        f"{first.magnitude_min:g} or more in this area is {percent(first.probability)}."
+        + (
+            f" Of all periods as long since {pd.Timestamp(s.since):%Y-%m-%d} {often(first.usual)} had one "
+            "or more."
+            if np.isfinite(first.usual)
+            else ""
+        )
+    ]
     if s.largest is not None:
         out.append(
-            f"The largest earthquake of the last 30 days in this area had magnitude "
+            "The largest earthquake of the last 30 days in this area had magnitude "
             f"{s.largest['magnitude']:.1f} ({_moment(s.largest['time'])} UTC). Many earthquakes follow large "
             "ones; most are smaller, and they become rarer with time. A larger one can follow too."
         )
@@ -71,11 +103,12 @@ def english(s: Situation) -> list[str]:
         if row.count_high == 0:
             number = "most likely none"
         else:
-            number = f"most likely between {row.count_low} and {row.count_high} of them (95 %)"
+            number = f"{row.count_low} to {row.count_high} of them are likely (95 %)"
+        known = spread(row.probability_low, row.probability_high)
         out.append(
-            f"Magnitude {row.magnitude_min:g} or more: the chance of at least one in {period} is "
-            f"{percent(row.probability)} (given what the data leave open, {percent(row.probability_low)} to "
-            f"{percent(row.probability_high)}); {number}."
+            f"Magnitude {row.magnitude_min:g} or more in {period}: {percent(row.probability)}"
+            + (f" (the data leave open {known})" if known else "")
+            + f"; {number}."
         )
     if s.generic:
         out.append(
@@ -95,11 +128,19 @@ def english(s: Situation) -> list[str]:
 def japanese(s: Situation) -> list[str]:
     """Return the paragraphs in Japanese."""
     days = _days(s)
-    period = f"{_moment_ja(s.start)}（日本時間）から{days}日間"
-    out = []
+    first = s.table.iloc[0]
+    out = [
+        f"{_moment_ja(s.start)}（日本時間）から{days}日間に、この地域でマグニチュード（M）{first.magnitude_min:g}以上の"
+        f"地震が1回以上起こる確率は{percent_ja(first.probability)}です。"
+        + (
+            f"{pd.Timestamp(s.since).year}年以降の同じ長さの期間のうち、1回以上あったのは{percent_ja(first.usual)}です。"
+            if np.isfinite(first.usual)
+            else ""
+        )
+    ]
     if s.largest is not None:
         out.append(
-            f"この地域では、過去30日間の最大の地震はマグニチュード（M）{s.largest['magnitude']:.1f}"
+            f"この地域では、過去30日間の最大の地震はM{s.largest['magnitude']:.1f}"
             f"（{_moment_ja(s.largest['time'])}、日本時間）でした。大きな地震の後には、大小さまざまな地震が"
             "続きます。その多くはより小さく、時間とともに減っていきますが、"
             "さらに大きな地震が起こることもあります。"
@@ -111,10 +152,11 @@ def japanese(s: Situation) -> list[str]:
             number = "起こらない可能性が最も高い"
         else:
             number = f"回数は95 %の確からしさで{row.count_low}～{row.count_high}回"
+        known = _spread_ja(row.probability_low, row.probability_high)
         out.append(
-            f"M{row.magnitude_min:g}以上：{period}に1回以上起こる確率は{percent_ja(row.probability)}"
-            f"（データから決めきれない幅を含めると{percent_ja(row.probability_low)}～"
-            f"{percent_ja(row.probability_high)}）、{number}。"
+            f"M{row.magnitude_min:g}以上：{percent_ja(row.probability)}"
+            + (f"（データから決めきれない幅を含めると{known}）" if known else "")
+            + f"、{number}。"
         )
     if s.generic:
         out.append(
@@ -131,12 +173,15 @@ def japanese(s: Situation) -> list[str]:
     return out
 
 
+def _spread_ja(low: float, high: float) -> str:
+    few, many = percent(low), percent_ja(high)
+    if not spread(low, high):
+        return ""
+    return f"{many}以下" if few.startswith("less") else f"{few.removesuffix(' %')}～{many}"
+
+
 def _days(s: Situation) -> int:
     return max(1, round(float((pd.Timestamp(s.end) - pd.Timestamp(s.start)) / pd.Timedelta(1, "D"))))
-
-
-def _count(n: int, noun: str) -> str:
-    return noun if n == 1 else f"{n} {noun}s"
 
 
 def _moment(time: Any) -> str:

@@ -62,7 +62,8 @@ def prepare(
     Raises
     ------
     InputError
-        When no earthquake has a time, a place and a magnitude, or they span the date line without a region.
+        When no earthquake has a time, a place and a magnitude, when they span the date line without a region,
+        or when many are known and none is as small as the given completeness.
     """
     notes = []
     known = events[["magnitude", "latitude", "longitude"]].notna().all(axis=1) & events["time"].notna()
@@ -84,6 +85,11 @@ def prepare(
     if magnitude_min is None:
         magnitude_min, said = _automatic(m, width or 0.1)
         notes.append(said)
+    elif len(m) >= FEW and m.min() > magnitude_min + max(width, 0.1):
+        raise InputError(
+            f"the smallest of {len(m)} earthquakes has magnitude {m.min():g}: the catalogue is not complete "
+            f"from {magnitude_min:g} on; give that magnitude or a higher one as --magnitude-min"
+        )
     # A bin of width w holds what was rounded to its centre.
     if region is None:
         region = _around(table[m >= magnitude_min - 1e-9])
@@ -179,6 +185,30 @@ def _beta(happened: NDArray[np.bool_], members: NDArray[np.int64]) -> tuple[floa
     total = max(centre * (1 - centre) / variance - 1, 0.02)
     low, high = stats.beta.ppf([0.025, 0.975], centre * total, (1 - centre) * total)
     return p, float(min(low, p)), float(max(high, p))
+
+
+def usual(
+    prepared: Prepared, moment: np.datetime64, days: float, magnitudes: Sequence[float]
+) -> NDArray[np.float64]:
+    """Return which share of all earlier periods as long had one or more earthquakes of each magnitude.
+
+    Counted, not modelled: a sequence fills the periods about it and no others. NaN where the catalogue before
+    the moment is shorter than ten such periods.
+    """
+    before = prepared.events[prepared.events["time"] < moment]
+    inside = prepared.region.contains(before["longitude"], before["latitude"])
+    day = (before["time"].to_numpy("datetime64[ns]") - before["time"].to_numpy("datetime64[ns]")[0]) / DAY
+    length = float((moment - before["time"].to_numpy("datetime64[ns]")[0]) / DAY) - days
+    if length < 9 * days:
+        return np.full(len(magnitudes), np.nan)
+    shares = []
+    for least in magnitudes:
+        hit = day[inside & (before["magnitude"].to_numpy(float) >= least - 1e-9)]
+        # A period that begins within so many days before an earthquake holds it.
+        begin, end = np.clip(hit - days, 0, length), np.clip(hit, 0, length)
+        begin = np.maximum(begin, np.concatenate([[0.0], end[:-1]])) if len(hit) else begin
+        shares.append(float((end - begin).sum() / length))
+    return np.array(shares)
 
 
 def daily(simulations: pd.DataFrame, target: Target, n: int, magnitude: float) -> pd.DataFrame:
