@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from kaname.earth.ruptures import Rupture
     from kaname.modeling.field.maps import Grid
-    from kaname.modeling.ground_motion.contract import GroundMotionModel
     from kaname.modeling.strong_motion.sites import Vs30Map
 
 LEVELS = {"pga": (80.0, 250.0, 400.0, 800.0), "pgv": (5.0, 15.0, 30.0, 60.0)}
@@ -255,7 +254,8 @@ def _usable(table: pd.DataFrame) -> pd.DataFrame:
     return deduplicated(table[good]).reset_index(drop=True) if good.any() else table[good]
 
 
-def _model(name: str, options: dict[str, Any]) -> GroundMotionModel:
+def _model(name: str, options: dict[str, Any]) -> Any:
+    """Return a published model, or a fitted one from its file."""
     from kaname.core.errors import InputError
     from kaname.modeling.ground_motion.contract import get_model
     from kaname.modeling.ground_motion.saved import load_model
@@ -264,8 +264,7 @@ def _model(name: str, options: dict[str, Any]) -> GroundMotionModel:
         return get_model(name, **options)
     if options:
         raise InputError(f"{name} was fitted with its options; leave --option out")
-    # Its columns and measures are properties, which is all that the protocol asks of them.
-    return cast("GroundMotionModel", load_model(name))
+    return load_model(name)
 
 
 def _is_file(model: str) -> bool:
