@@ -9,6 +9,7 @@ import pytest
 from scipy import signal
 
 from kaname.core.errors import FormatError, InputError, NotFoundError
+from kaname.earth.moment import moment_nm
 from kaname.earth.traveltime import travel_time
 from kaname.learn.simulate import coda, source
 from kaname.learn.simulate.layered import Crust, arrivals, conversion, random_crust
@@ -146,7 +147,7 @@ def test_amplitude_falls_with_distance() -> None:
 
 def test_corner_frequency_of_the_source_and_of_its_pulse() -> None:
     # Brune (1970) in his own units: fc = 4.9e6 beta (dsigma / M0)^(1/3), beta km/s, dsigma bar, M0 dyne cm.
-    moment = source.moment_of(3.0)
+    moment = float(moment_nm(3.0))
     assert moment == pytest.approx(10**13.6)
     assert source.corner_hz(moment, 3.0, 3.5) == pytest.approx(
         4.9e6 * 3.5 * (30 / (moment * 1e7)) ** (1 / 3), rel=0.01

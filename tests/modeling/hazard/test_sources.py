@@ -25,7 +25,8 @@ from tests.support.hazard_files import (
 from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.core.forecasts import FORECASTS
 from kaname.core.tables import validate
-from kaname.modeling.hazard.magnitudes import gutenberg_richter, moment_nm, one_magnitude
+from kaname.earth.moment import moment_nm
+from kaname.modeling.hazard.magnitudes import gutenberg_richter, one_magnitude
 from kaname.modeling.hazard.sources import SmoothedProperties, read_sources, smoothed, summary
 
 GRID = SmoothedProperties.model_validate(

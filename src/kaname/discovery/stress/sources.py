@@ -12,6 +12,7 @@ from kaname.core.errors import InputError
 from kaname.core.geo import LocalFrame
 from kaname.discovery.stress.coulomb import SHEAR_MODULUS_GPA, angles_of
 from kaname.earth.dislocation import Dislocations
+from kaname.earth.moment import moment_magnitude, moment_nm
 
 if TYPE_CHECKING:
     from kaname.formats.srcmod import FiniteSource
@@ -74,7 +75,7 @@ class Source:
     @property
     def magnitude(self) -> float:
         """Moment magnitude of `moment_nm`."""
-        return float((np.log10(max(self.moment_nm, 1e-30)) - 9.1) / 1.5)
+        return float(moment_magnitude(self.moment_nm))
 
 
 def from_finite_source(model: FiniteSource) -> Source:
@@ -153,7 +154,7 @@ def from_double_couple(
         )
     (a, b), (c, d) = _WELLS_COPPERSMITH[style(rake_deg)]
     length, width = 10 ** (a + b * magnitude), 10 ** (c + d * magnitude)
-    slip = 10 ** (1.5 * magnitude + 9.1) / (1e9 * shear_modulus_gpa * 1e6 * length * width)
+    slip = float(moment_nm(magnitude)) / (1e9 * shear_modulus_gpa * 1e6 * length * width)
     up = min(0.5 * width * np.sin(np.radians(dip_deg)), depth_km)
     back = up / np.tan(np.radians(dip_deg))
     strike = np.radians(strike_deg)

@@ -15,6 +15,7 @@ from scipy import fft
 
 from kaname.core.config import Settings
 from kaname.core.errors import FormatError, InputError, NotFoundError
+from kaname.earth.moment import moment_nm
 from kaname.learn.simulate import coda, source
 from kaname.learn.simulate.layered import Arrival, Crust, Wave, arrivals, log_uniform, random_crust
 from kaname.learn.simulate.site import SENSORS, free_surface, record, transfer
@@ -216,7 +217,7 @@ class _Scene:
     @property
     def corner_hz(self) -> float:
         at = self.crust.layer(self.depth)
-        return source.corner_hz(source.moment_of(self.magnitude), self.stress_drop, float(self.crust.vs[at]))
+        return source.corner_hz(float(moment_nm(self.magnitude)), self.stress_drop, float(self.crust.vs[at]))
 
     def facts(self) -> dict[str, Any]:
         """What the bank says about the record."""
@@ -332,7 +333,7 @@ def _amplitude(scene: _Scene) -> dict[str, float]:
         v = crust.speed(wave) * 1e3
         rho = crust.density * 1e3
         root = np.sqrt(rho[at] * rho[top] * v[at] * v[top])
-        out[wave] = source.moment_of(scene.magnitude) / (4 * np.pi * root * v[at] ** 2 * 1e3)
+        out[wave] = float(moment_nm(scene.magnitude)) / (4 * np.pi * root * v[at] ** 2 * 1e3)
     return out
 
 

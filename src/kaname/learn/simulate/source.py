@@ -14,11 +14,6 @@ RMS_RADIATION = {"P": float(np.sqrt(4 / 15)), "S": float(np.sqrt(2 / 5))}
 """Root mean square over the focal sphere of a double couple: Aki & Richards (2002), section 4.3."""
 
 
-def moment_of(magnitude: float) -> float:
-    """Return the seismic moment [N m]: Hanks & Kanamori (1979), doi:10.1029/JB084iB05p02348."""
-    return float(10.0 ** (1.5 * magnitude + 9.1))
-
-
 def corner_hz(moment_nm: float, stress_drop_mpa: float, vs_km_s: float) -> float:
     """Return the corner frequency of S [Hz]: Brune (1970), doi:10.1029/JB075i026p04997."""
     return float(0.37 * vs_km_s * 1e3 * (16.0 / 7.0 * stress_drop_mpa * 1e6 / moment_nm) ** (1.0 / 3.0))

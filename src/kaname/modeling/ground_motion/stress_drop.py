@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from kaname.core.errors import InputError
+from kaname.earth.moment import moment_nm
 
 Floats = NDArray[np.float64]
 Kind = Literal["displacement", "velocity", "acceleration"]
@@ -89,7 +90,7 @@ def stress_drops(
         # Two parameters are of each record, and one of the event.
         freedom = max(int(used[mine].sum() - 2 * mine.sum() - 1), 1)
         best, low, high = _minimum(np.log(corners), total, total.min() / freedom)
-        moment = 10.0 ** (1.5 * float(mw[mine][0]) + 9.1)
+        moment = float(moment_nm(mw[mine][0]))
         radius_m = BRUNE * shear_velocity_km_s * 1000.0 / (2 * np.pi * np.exp(best))
         rows.append(
             {

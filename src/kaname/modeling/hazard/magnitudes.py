@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
+from kaname.earth.moment import moment_nm
 
 Floats = NDArray[np.float64]
 
@@ -32,13 +33,6 @@ class Magnitudes:
     def moment_rate(self) -> float:
         """Seismic moment per year [N m]."""
         return float((self.rates * moment_nm(self.centres)).sum())
-
-
-def moment_nm(magnitude: ArrayLike) -> Floats:
-    """Return the seismic moment [N m] of a moment magnitude: ``log10 M0 = 1.5 M + 9.1`` (IASPEI 2013)."""
-    log_moment: Floats = 1.5 * np.asarray(magnitude, dtype=np.float64) + 9.1
-    moment: Floats = 10**log_moment
-    return moment
 
 
 def gutenberg_richter(
