@@ -7,6 +7,7 @@ hold each parameter, and the ellipsoid of the covariance, or the likelihood rati
 - ``space``: space and time in the middle quarter of a wider region and after half a year of history, so that
   targets have parents outside, uniform background;
 - ``kernel``: the same with a background in clusters, which the fit does not know;
+- ``density``: the same, but the fit is given the density of the background;
 - ``known``, ``ignored``: half a year after a magnitude 7, small earthquakes missed after large ones by a law
   (`after_large`, of a sparse network), which the fit knows or not.
 
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -30,6 +32,7 @@ from kaname.core.tables import EVENTS, empty, validate
 from kaname.discovery.seismicity.background import KernelDensity, Uniform
 from kaname.discovery.seismicity.completeness import CompletenessLaw, after_large
 from kaname.discovery.seismicity.contract import Target
+from kaname.discovery.seismicity.etas.fitting import maximise
 from kaname.discovery.seismicity.etas.model import Etas, KernelSettings
 from kaname.discovery.seismicity.etas.parameters import NAMES, EtasParameters
 from kaname.discovery.seismicity.etas.posterior import sample_posterior
@@ -83,29 +86,36 @@ def in_time(seed: int) -> list[dict[str, object]]:
     return rows(names, delta / sigma, distance, n=fit.n, ratio=ratio)
 
 
-def simulated(seed: int, background: str) -> tuple[pd.DataFrame, Target, EtasParameters]:
-    """Return a catalogue of the outer region, the target in the inner one, and the true parameters."""
+def clusters() -> tuple[KernelDensity, float]:
+    """Return a background density in clusters over the outer region, and the share of it in the inner one."""
+    rng = np.random.default_rng(1)
+    lon, lat = rng.uniform(136.2, 141.8, 60), rng.uniform(33.2, 38.8, 60)
+    where = KernelDensity(OUTER, lon, lat, np.ones(60), bandwidth_min_km=10, neighbours=1, uniform=0.1)
+    inside = INNER.contains(*where.draw(400_000, np.random.default_rng(2)))
+    return where, float(inside.mean())
+
+
+def in_space(
+    seed: int, background: Literal["uniform", "kernel", "true"] = "uniform"
+) -> list[dict[str, object]]:
+    """Simulate ETAS in space and time, and fit it; with ``true`` the fit is given the clusters."""
     where: Uniform | KernelDensity = Uniform(OUTER)
     share = INNER.area_km2 / OUTER.area_km2
-    if background == "kernel":
-        rng = np.random.default_rng(1)
-        lon, lat = rng.uniform(136.2, 141.8, 60), rng.uniform(33.2, 38.8, 60)
-        where = KernelDensity(OUTER, lon, lat, np.ones(60), bandwidth_min_km=10, neighbours=1, uniform=0.1)
-        x, y = where.draw(400_000, np.random.default_rng(2))
-        share = float(INNER.contains(x, y).mean())
-    outer = replace(TRUE, mu=TRUE.mu / share)
-    everywhere = Target(OUTER, START, END, 3.0)
-    model = Etas.with_parameters(outer, 3.0, where, magnitude_max=7.0)
-    events = events_of(model.simulate(empty(EVENTS), everywhere, n=1, seed=seed))
-    return events, Target(INNER, MIDDLE, END, 3.0), TRUE
-
-
-def in_space(seed: int, background: str = "uniform") -> list[dict[str, object]]:
-    """Simulate ETAS in space and time, and fit it."""
-    events, target, truth = simulated(seed, background)
+    if background != "uniform":
+        where, share = clusters()
+    model = Etas.with_parameters(replace(TRUE, mu=TRUE.mu / share), 3.0, where, magnitude_max=7.0)
+    events = events_of(model.simulate(empty(EVENTS), Target(OUTER, START, END, 3.0), n=1, seed=seed))
+    target = Target(INNER, MIDDLE, END, 3.0)
     kernel = KernelSettings(bandwidth_min_km=5.0, uniform=0.05)
-    fit = Etas(taper=False, background=background, kernel=kernel, tolerance=1e-3).fit(events, target)  # type: ignore[arg-type]
-    return compared(fit, truth, seed=seed)
+    kind: Literal["uniform", "kernel"] = "kernel" if background == "kernel" else "uniform"
+    fit = Etas(taper=False, background=kind, kernel=kernel, tolerance=1e-3).fit(events, target)
+    if background == "true":
+        chosen = target.sources(events).query("target")
+        density = where.density(chosen["longitude"], chosen["latitude"]) / share
+        fit.training_ = replace(fit.training_, density=density)
+        fit.maximum_ = maximise(fit.training_, fit.parameters_)
+        fit.parameters_ = fit.maximum_.parameters
+    return compared(fit, TRUE, seed=seed)
 
 
 def after_a_mainshock(seed: int, *, known: bool) -> list[dict[str, object]]:
@@ -155,6 +165,7 @@ CASES: dict[str, Callable[[int], list[dict[str, object]]]] = {
     "time": in_time,
     "space": in_space,
     "kernel": lambda seed: in_space(seed, "kernel"),
+    "density": lambda seed: in_space(seed, "true"),
     "known": lambda seed: after_a_mainshock(seed, known=True),
     "ignored": lambda seed: after_a_mainshock(seed, known=False),
 }
@@ -162,6 +173,7 @@ TITLES = {
     "time": "ETAS in time",
     "space": "ETAS in space and time, uniform background",
     "kernel": "The same, background in clusters that the fit does not know",
+    "density": "The same, and the fit knows them",
     "known": "After a magnitude 7, completeness that changes: known",
     "ignored": "The same, ignored",
 }

@@ -126,5 +126,5 @@ def coverage(table: pd.DataFrame, *, titles: dict[str, str]) -> Figure:
         axes.set_ylabel("truth held")
         axes.set_title(title)
         if len(set(rows["interval"])) > 1:
-            axes.legend(loc="center right")
+            axes.legend(loc="lower left", ncols=3)
     return figure
