@@ -15,8 +15,9 @@ from pyproj import Transformer
 from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.core.tables import DISPLACEMENTS, FEATURES, validate
 from kaname.formats.declared import Declaration, load_declaration, read_declared
+from kaname.formats.geotiff import read_geotiff
 from kaname.formats.gnss import read_gnss
-from kaname.formats.insar import Look, read_geotiff, read_insar
+from kaname.formats.insar import Look, read_insar
 from kaname.formats.strain import read_strain
 
 TENV3 = """site YYMMMDD yyyy.yyyy __MJD week d reflon _e0(m) __east(m) ____n0(m) _north(m) u0(m) ____up(m) \

@@ -2,26 +2,48 @@
 
 TIFF 6.0 (Adobe 1992) and GeoTIFF 1.1 (OGC 19-008r4): one strip per row of each band, packed with deflate,
 WGS84 (EPSG:4326), pixels are areas about their points. Names of bands and what stands for *no value* are in
-GDAL's tags. Writing alone; GIS read what is written.
+GDAL's tags. Read are single bands of any projection that PROJ knows.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from kaname.core.errors import InputError
+from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.core.files import replacing
+
+Floats = NDArray[np.float64]
 
 _SHORT, _LONG, _DOUBLE, _ASCII = 3, 4, 12, 2
 _CODES = {_SHORT: "H", _LONG: "I", _DOUBLE: "d"}
 _LARGEST_BYTES = 4_000_000_000
+# Tags of GeoTIFF (OGC 19-008r4) and of GDAL.
+_SCALE, _TIE, _MATRIX, _KEYS, _NODATA = 33550, 33922, 34264, 34735, 42113
+_MODEL_TYPE, _RASTER_TYPE, _GEOGRAPHIC, _PROJECTED = 1024, 1025, 2048, 3072
+_BROKEN = (
+    OSError,
+    EOFError,
+    ArithmeticError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+)
+"""What Pillow raises on damaged files, `PIL.UnidentifiedImageError` being an OSError."""
+_USER_DEFINED, _WGS84 = 32767, 4326
 
 
 def write_geotiff(
@@ -77,12 +99,12 @@ def write_geotiff(
         (284, _SHORT, (2,)),  # band after band
         *([(338, _SHORT, (0,) * (n_band - 1))] if n_band > 1 else []),
         (339, _SHORT, (3,) * n_band),  # floating point
-        (33550, _DOUBLE, (abs(step_lon), abs(step_lat), 0.0)),
-        (33922, _DOUBLE, (0.0, 0.0, 0.0, west, north, 0.0)),
+        (_SCALE, _DOUBLE, (abs(step_lon), abs(step_lat), 0.0)),
+        (_TIE, _DOUBLE, (0.0, 0.0, 0.0, west, north, 0.0)),
         # Geographic coordinates, pixels are areas, WGS84, degrees.
-        (34735, _SHORT, (1, 1, 1, 4, 1024, 0, 1, 2, 1025, 0, 1, 1, 2048, 0, 1, 4326, 2054, 0, 1, 9102)),
+        (_KEYS, _SHORT, (1, 1, 1, 4, 1024, 0, 1, 2, 1025, 0, 1, 1, 2048, 0, 1, 4326, 2054, 0, 1, 9102)),
         (42112, _ASCII, f"<GDALMetadata>{metadata}</GDALMetadata>\0".encode()),
-        (42113, _ASCII, b"nan\0"),
+        (_NODATA, _ASCII, b"nan\0"),
     ]
     size = 8 + 2 + 12 * len(tags) + 4
     packed: list[tuple[int, int, int, bytes]] = []
@@ -119,3 +141,81 @@ def _axis(name: str, values: ArrayLike) -> tuple[np.ndarray, float]:
     if step == 0 or np.abs(np.diff(axis) - step).max() > 1e-6 * max(abs(step), 1e-6) + 1e-9:
         raise InputError(f"{name} of a grid must be evenly spaced, increasing or decreasing")
     return axis, step
+
+
+def read_geotiff(path: str | PathLike[str]) -> tuple[Floats, Floats, Floats]:
+    """Read a GeoTIFF of one band: values, and WGS84 longitude and latitude of the middles of its pixels.
+
+    Returns
+    -------
+    tuple of ndarray
+        Values (NaN where there are none), longitude and latitude [degrees], each of shape (row, column).
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such file.
+    FormatError
+        When it is no GeoTIFF, has several bands, is not aligned with its axes, or states no EPSG code.
+    """
+    from PIL import Image
+
+    source = Path(path)
+    if not source.is_file():
+        raise NotFoundError(f"no such file: {source}")
+    try:
+        with Image.open(source) as image:
+            tags = dict(image.tag_v2)  # type: ignore[attr-defined]
+            data = np.asarray(image, np.float64)
+    except _BROKEN as error:
+        raise FormatError(f"{source} cannot be read as a TIFF: {error}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise FormatError(f"{source} is larger than an image may be: {error}") from error
+    if data.ndim != 2:
+        raise FormatError(f"{source} has {data.shape[2:]} bands; expected one")
+    if _SCALE not in tags or _TIE not in tags:
+        why = "turned against its axes (ModelTransformation)" if _MATRIX in tags else "without georeference"
+        raise FormatError(f"{source} is {why}; expected ModelPixelScale and ModelTiepoint")
+    try:
+        nodata, grid, code = _georeference(tags)
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise FormatError(f"{source} has a georeference that cannot be: {error}") from error
+    data = np.where(data == nodata, np.nan, data)
+    (sx, sy), (i, j, x0, y0) = grid
+    x = x0 + (np.arange(data.shape[1]) - i) * sx
+    y = y0 - (np.arange(data.shape[0]) - j) * sy
+    longitude, latitude = np.meshgrid(x, y)
+    if code != _WGS84:
+        from pyproj import Transformer
+        from pyproj.exceptions import ProjError
+
+        try:
+            change = Transformer.from_crs(f"EPSG:{code}", f"EPSG:{_WGS84}", always_xy=True)
+        except ProjError as error:
+            raise FormatError(f"{source} is in EPSG:{code}, which PROJ does not know: {error}") from error
+        longitude, latitude = (np.asarray(a) for a in change.transform(longitude, latitude))
+    if not (
+        np.isfinite(longitude).all() and (np.abs(latitude) <= 90).all() and (np.abs(longitude) <= 360).all()
+    ):
+        raise FormatError(f"{source} lies beyond the bounds of EPSG:{code}")
+    return data, longitude, latitude
+
+
+def _georeference(tags: dict[int, Any]) -> tuple[float, tuple[Any, Any], int]:
+    """Return no-data value (NaN: none), scale and tie point of the middle of pixel 0, 0, and EPSG code."""
+    nodata = float(str(tags[_NODATA]).strip("\0 ")) if _NODATA in tags else math.nan
+    keys = np.array(tags.get(_KEYS, ())).reshape(-1, 4)
+    key = {int(k): int(v) for k, location, _, v in keys[1:] if location == 0}
+    name = {1: _PROJECTED, 2: _GEOGRAPHIC}.get(key.get(_MODEL_TYPE, 0))
+    if name is None:
+        raise ValueError("it does not say whether it is geographic or projected (GTModelTypeGeoKey)")
+    code = key.get(name, _WGS84 if name == _GEOGRAPHIC else _USER_DEFINED)
+    if code == _USER_DEFINED:
+        raise ValueError("it has no EPSG code; reproject it to EPSG:4326")
+    half = 0.0 if key.get(_RASTER_TYPE) == 2 else 0.5
+    (sx, sy), (i, j, _, x0, y0) = tags[_SCALE][:2], tags[_TIE][:5]
+    numbers = [float(v) for v in (sx, sy, i, j, x0, y0)]
+    if not np.isfinite(numbers).all():
+        raise ValueError("scale or tie point is no number")
+    sx, sy, i, j, x0, y0 = numbers
+    return nodata, ((sx, sy), (i - half, j - half, x0, y0)), code

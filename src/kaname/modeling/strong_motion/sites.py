@@ -79,7 +79,7 @@ def read_vs30(path: str | Path) -> Vs30Map:
 
 
 def _raster(source: Path) -> tuple[Floats, Floats, Floats, float]:
-    from kaname.formats.insar import read_geotiff
+    from kaname.formats.geotiff import read_geotiff
 
     values, longitude, latitude = read_geotiff(source)
     if min(values.shape) < 2:
