@@ -1,4 +1,4 @@
-"""Draw the figures of docs/field.md: how calibrated the held-out predictions are, and a synthetic map.
+"""Draw the figures of docs/field.md: held-out predictions (calibration, residuals), and a synthetic map.
 
 python benchmarks/figures_field.py SCORES OUT   (SCORES: the folder of score_japan_pga.py --out)
 """
@@ -17,6 +17,7 @@ from kaname.modeling.field import maps
 from kaname.modeling.field.conditioning import Places, Recorded, condition
 from kaname.modeling.ground_motion.contract import get_model
 from kaname.report import shaking, style
+from kaname.report.ground_motion import residual_figure
 
 RUNGS = {
     "published": style.MUTED,
@@ -56,6 +57,14 @@ def calibration(folder: Path, out: Path) -> None:
     left.legend()
     right.legend(fontsize=7)
     figure.savefig(out / "field-calibration.png", dpi=110)
+
+
+def residuals(folder: Path, out: Path) -> None:
+    """Residuals of three rungs against magnitude, distance and Vs30, held out in all earthquakes."""
+    names = {"published": "published", "conditioned": "conditioned", "residual field": "residual_field"}
+    rows = [pd.read_csv(folder / f"everywhere_{file}.csv").assign(model=name) for name, file in names.items()]
+    figure = residual_figure(pd.concat(rows), list(names))
+    figure.savefig(out / "field-residuals.png", dpi=110)
 
 
 def synthetic(out: Path) -> None:
@@ -106,3 +115,4 @@ def synthetic(out: Path) -> None:
 if __name__ == "__main__":
     synthetic(Path(sys.argv[2]))
     calibration(Path(sys.argv[1]), Path(sys.argv[2]))
+    residuals(Path(sys.argv[1]), Path(sys.argv[2]))

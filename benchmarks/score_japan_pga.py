@@ -158,7 +158,8 @@ def tables_of(table: pd.DataFrame, own: np.ndarray, rule: str, n_fold: int) -> d
         test = (fold == k) & own
         train = fold != k
         for name, found in scored(table, value, train, test).items():
-            rows = found.assign(event=event[test], block=block[test])
+            of_record = table.loc[test, ["magnitude", "rrup_km", "vs30_m_s"]].to_dict("list")
+            rows = found.assign(event=event[test], block=block[test], **of_record)
             parts.setdefault(name, []).append(rows)
     return {name: pd.concat(rows, ignore_index=True) for name, rows in parts.items()}
 

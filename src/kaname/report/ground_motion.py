@@ -40,8 +40,10 @@ def residual_figure(scores: pd.DataFrame, models: Sequence[str]) -> Figure:
         axes.plot(last[column], last["residual"], ",", color=style.FAINT, rasterized=True)
         for k, name in enumerate(models):
             own = scores[scores["model"] == name]
-            edges = np.unique(np.quantile(own[column], np.linspace(0, 1, _N_BIN + 1)))
-            which = np.clip(np.searchsorted(edges, own[column], side="right") - 1, 0, len(edges) - 2)
+            values, which = np.unique(own[column], return_inverse=True)
+            if len(values) > _N_BIN:  # else each value, such as the magnitude of a few events, is a bin
+                edges = np.unique(np.quantile(own[column], np.linspace(0, 1, _N_BIN + 1)))
+                which = np.clip(np.searchsorted(edges, own[column], side="right") - 1, 0, len(edges) - 2)
             groups = own.groupby(which)
             mean, at = groups["residual"].mean(), groups[column].median()
             low, high = groups["residual"].quantile(0.16), groups["residual"].quantile(0.84)

@@ -181,7 +181,7 @@ class ResidualField:
         informed = self._informed(features)
         stretch = np.array([self._stretch_of(k, knows) for k, knows in zip(event, informed)])
         if self.tree_weight_ > 0:
-            guess = self._grow(np.arange(len(self.residual_)))(_tree_features(table, prior))
+            guess = self.grown_(_tree_features(table, prior))
             mean += self.tree_weight_ * (~informed & recorded) * (guess - mean)
         return FieldPrediction(prior.mean + mean, np.sqrt(variance) * stretch, self.margin_)
 
@@ -251,6 +251,7 @@ class ResidualField:
             if trees and not informed:
                 guess, self.tree_weight_ = self._weighed(folds(self.block_, n_fold=4, seed=self.seed))
                 mean = mean + self.tree_weight_ * (guess - mean)
+                self.grown_ = self._grow(np.arange(n))
             z = (self.residual_ - mean) / np.sqrt(variance)
             self.stretch_[None, informed] = _stretch(z[use])
             for k, name in enumerate(self.names_):
