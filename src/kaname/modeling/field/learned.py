@@ -17,7 +17,7 @@ from kaname.modeling.ground_motion.contract import GroundMotionModel
 Floats = NDArray[np.float64]
 
 _TREES_NEED = ("magnitude", "event_depth_km")
-_CHUNK = 4000
+_CHUNK = 1000
 
 
 @dataclass(frozen=True)
