@@ -125,6 +125,11 @@ class Etas:
         density = np.full(n, 1 / target.region.area_km2)
         likelihood = self._likelihood(sources, target, density, alpha=first.alpha if first else _ALPHA)
         weight = np.ones(n)
+        if self.background == "kernel":
+            # Begun here and not from all events alike, few rounds leave the density smoother, which foresees
+            # more (docs/etas.md).
+            quick = self._search(likelihood.thinned(_QUICK), first, tolerance=0.5)
+            weight = likelihood.background(quick.parameters)
         in_turn = self.background == "kernel" or target.completeness is not None
         for _ in range(self.kernel.rounds if in_turn else 0):
             if self.background == "kernel":
