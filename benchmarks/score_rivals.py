@@ -175,7 +175,8 @@ def main() -> None:
                 f"commit {commit()}",
             )  # fmt: skip
     if options.figures:
-        gained = {name: share(tables[name]) - share(tables["etas"]) for name in ("hybrid", "neural")}
+        shown = [name for name in ("hybrid", "neural") if name in tables]
+        gained = {name: share(tables[name]) - share(tables["etas"]) for name in shown}
         figure = gains(tables["etas"], gained, over="ETAS", title=case.name)
         options.figures.mkdir(parents=True, exist_ok=True)
         figure.savefig(options.figures / f"rivals-{options.case}.png", dpi=110)
