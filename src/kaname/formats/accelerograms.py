@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from kaname.core.errors import FormatError, NotFoundError
 from kaname.core.waveform import Waveform
+from kaname.formats.accelerogram_text import components
 from kaname.formats.contract import HEAD_BYTES, WaveformRead, readers, seed_id, unpacked
 from kaname.formats.win_names import band_code
 
@@ -252,6 +253,35 @@ class AccelerogramReader(ABC):
                 )
             result.add(record.samples, start, end)
         return result
+
+
+class ComponentsReader(AccelerogramReader):
+    """A format whose files hold one component after another, each begun by the same two lines."""
+
+    what: str
+    """What a file is called in messages."""
+    first: re.Pattern[bytes]
+    second: re.Pattern[bytes]
+    """The two lines, which no other format has together."""
+
+    def sniff(self, head: bytes, path: Path) -> bool:
+        """Look for the first two lines."""
+        lines = head[:400].split(b"\n")
+        return len(lines) > 1 and self._begins(lines[0], lines[1])
+
+    def parse(self, content: bytes, path: Path) -> AccelerogramRead:
+        """Parse the components."""
+        out = AccelerogramRead()
+        for lines, unended in components(content, self._begins, path, self.what):
+            self.component(lines, path, out, unended)
+        return out
+
+    @abstractmethod
+    def component(self, lines: list[bytes], path: Path, out: AccelerogramRead, unended: bool) -> None:
+        """Add a component to ``out``, or why not; ``unended``: the file breaks off in its last line."""
+
+    def _begins(self, line: bytes, following: bytes) -> bool:
+        return bool(self.first.match(line) and self.second.match(following))
 
 
 def read_accelerograms(path: str | Path, *, format: str | None = None) -> AccelerogramRead:

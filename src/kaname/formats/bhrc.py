@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from kaname.core.shaking import GRAVITY_CM_S2
-from kaname.formats.accelerogram_text import columns, components, fixed_width, moment, number, whole
-from kaname.formats.accelerograms import AccelerogramRead, AccelerogramReader, RecordHeader
+from kaname.formats.accelerogram_text import columns, fixed_width, moment, number, whole
+from kaname.formats.accelerograms import AccelerogramRead, ComponentsReader, RecordHeader
 from kaname.formats.contract import register
 
 _TITLE = re.compile(rb"^\*\s*(VOL\w*)\s+FILE\s*:")
@@ -29,47 +29,35 @@ _MAGNITUDES = {"Mw": "Mw", "Ms": "Ms", "mb": "mb", "ML": "ML", "M": ""}
 
 
 @register
-class BhrcReader(AccelerogramReader):
+class BhrcReader(ComponentsReader):
     """Reader of the Iranian network's volume 1 files."""
 
     name = "bhrc"
+    what = "BHRC volume 1 file"
+    first, second = _TITLE, _SECOND
 
-    def sniff(self, head: bytes, path: Path) -> bool:
-        """Look for the first two lines."""
-        lines = head[:400].split(b"\n")
-        return len(lines) > 1 and _begins(lines[0], lines[1])
-
-    def parse(self, content: bytes, path: Path) -> AccelerogramRead:
-        """Parse the components; each begins with its own title."""
-        out = AccelerogramRead()
-        for lines, unended in components(content, _begins, path, "BHRC volume 1 file"):
-            _component(lines, path, out, unended)
-        return out
-
-
-def _begins(line: bytes, following: bytes) -> bool:
-    return bool(_TITLE.match(line) and _SECOND.match(following))
-
-
-def _component(lines: list[bytes], path: Path, out: AccelerogramRead, unended: bool) -> None:
-    text = [line.decode("latin-1") for line in lines[:_TEXT_LINES]]
-    after = _TEXT_LINES + _INTEGER_LINES
-    reals, _ = fixed_width(lines[after : after + 2], _WIDTH, 5, 10)
-    after += _REAL_LINES
-    if len(text) < _TEXT_LINES or len(lines) <= after or len(reals) < 6:
-        out.fail(path, "truncated in the header of a component")
-        return
-    volume = re.match(r"\*\s*(\w+)", text[0])
-    if volume is None or volume[1] != _KNOWN_VOLUME or "G/10" not in text[11].upper():
-        out.fail(
-            path,
-            f"left out {text[6].strip()}: {text[0].strip()!r} in {text[11].strip()!r}; "
-            f"known is {_KNOWN_VOLUME} in G/10",
+    def component(self, lines: list[bytes], path: Path, out: AccelerogramRead, unended: bool) -> None:
+        """Parse one; see `ComponentsReader`."""
+        text = [line.decode("latin-1") for line in lines[:_TEXT_LINES]]
+        after = _TEXT_LINES + _INTEGER_LINES
+        reals, _ = fixed_width(lines[after : after + 2], _WIDTH, 5, 10)
+        after += _REAL_LINES
+        if len(text) < _TEXT_LINES or len(lines) <= after or len(reals) < 6:
+            out.fail(path, "truncated in the header of a component")
+            return
+        volume = re.match(r"\*\s*(\w+)", text[0])
+        if volume is None or volume[1] != _KNOWN_VOLUME or "G/10" not in text[11].upper():
+            out.fail(
+                path,
+                f"left out {text[6].strip()}: {text[0].strip()!r} in {text[11].strip()!r}; "
+                f"known is {_KNOWN_VOLUME} in G/10",
+            )
+            return
+        header = _header(text, reals)
+        samples = columns(
+            lines, after, width=_WIDTH, per_line=_PER_LINE, count=header.n_sample, unended=unended
         )
-        return
-    header = _header(text, reals)
-    samples = columns(lines, after, width=_WIDTH, per_line=_PER_LINE, count=header.n_sample, unended=unended)
-    out.add(path, header, samples * (0.1 * GRAVITY_CM_S2))
+        out.add(path, header, samples * (0.1 * GRAVITY_CM_S2))
 
 
 def _header(text: list[str], reals: np.ndarray) -> RecordHeader:

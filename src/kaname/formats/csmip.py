@@ -19,7 +19,6 @@ import numpy as np
 from kaname.core.shaking import GRAVITY_CM_S2
 from kaname.formats.accelerogram_text import (
     columns,
-    components,
     degrees,
     direction,
     fixed_width,
@@ -27,7 +26,7 @@ from kaname.formats.accelerogram_text import (
     moment,
     number,
 )
-from kaname.formats.accelerograms import AccelerogramRead, AccelerogramReader, RecordHeader
+from kaname.formats.accelerograms import AccelerogramRead, ComponentsReader, RecordHeader
 from kaname.formats.contract import register
 
 _TITLE = re.compile(rb"^\s*corrected accelerogram\b", re.IGNORECASE)
@@ -45,57 +44,46 @@ _CLOCK = r"(\d\d?)/(\d\d?)/(\d\d),\s*(\d\d?):(\d\d):(\d\d?(?:\.\d+)?)\s*([A-Z]{2
 
 
 @register
-class CsmipReader(AccelerogramReader):
+class CsmipReader(ComponentsReader):
     """Reader of CSMIP volume 2 files."""
 
     name = "csmip"
+    what = "CSMIP volume 2 file"
+    first, second = _TITLE, _SECOND
 
-    def sniff(self, head: bytes, path: Path) -> bool:
-        """Look for the first two lines, which no other format has together."""
-        lines = head[:400].split(b"\n")
-        return len(lines) > 1 and _begins(lines[0], lines[1])
-
-    def parse(self, content: bytes, path: Path) -> AccelerogramRead:
-        """Parse the components; each begins with its own title."""
-        out = AccelerogramRead()
-        for lines, unended in components(content, _begins, path, "CSMIP volume 2 file"):
-            _component(lines, path, out, unended)
-        return out
-
-
-def _begins(line: bytes, following: bytes) -> bool:
-    return bool(_TITLE.match(line) and _SECOND.match(following))
-
-
-def _component(lines: list[bytes], path: Path, out: AccelerogramRead, unended: bool) -> None:
-    text = [line.decode("latin-1") for line in lines[:_TEXT_LINES]]
-    if len(text) < _TEXT_LINES:
-        out.fail(path, "truncated in the header of a component")
-        return
-    after = _TEXT_LINES + _INTEGER_LINES
-    reals, _ = fixed_width(lines[after : after + _REAL_LINES], 10, 8, 100)
-    header = _header(text, reals)
-    sections = []
-    for k, line in enumerate(lines):
-        found = SECTION.match(line.decode("latin-1")) if k >= _TEXT_LINES else None
-        if found:
-            sections.append((k, found))
-    acceleration = next(((k, s) for k, s in sections if s[2].lower() == "accel"), None)
-    if acceleration is None:
-        out.fail(
-            path, f"left out {header.component}: no line states how many samples of acceleration there are"
-        )
-        return
-    at, section = acceleration
-    count, interval, unit = int(section[1]), number(section[3]), section[4].lower()
-    factor = _CM_S2.get(unit)
-    if factor is None or not 0 < interval <= 2:
-        out.fail(path, f"left out {header.component}: its unit is {unit!r} and its interval {section[3]} s")
-        return
-    per_line, width = int(section[5] or 8) or 8, int(section[6] or 10) or 10
-    values = columns(lines, at + 1, width=width, per_line=per_line, count=count, unended=unended)
-    header = replace(header, sampling_rate=round(1.0 / interval, 6), n_sample=count, peak_factor=factor)
-    out.add(path, header, values if factor == 1.0 else values * factor)
+    def component(self, lines: list[bytes], path: Path, out: AccelerogramRead, unended: bool) -> None:
+        """Parse one; see `ComponentsReader`."""
+        text = [line.decode("latin-1") for line in lines[:_TEXT_LINES]]
+        if len(text) < _TEXT_LINES:
+            out.fail(path, "truncated in the header of a component")
+            return
+        after = _TEXT_LINES + _INTEGER_LINES
+        reals, _ = fixed_width(lines[after : after + _REAL_LINES], 10, 8, 100)
+        header = _header(text, reals)
+        sections = []
+        for k, line in enumerate(lines):
+            found = SECTION.match(line.decode("latin-1")) if k >= _TEXT_LINES else None
+            if found:
+                sections.append((k, found))
+        acceleration = next(((k, s) for k, s in sections if s[2].lower() == "accel"), None)
+        if acceleration is None:
+            out.fail(
+                path,
+                f"left out {header.component}: no line states how many samples of acceleration there are",
+            )
+            return
+        at, section = acceleration
+        count, interval, unit = int(section[1]), number(section[3]), section[4].lower()
+        factor = _CM_S2.get(unit)
+        if factor is None or not 0 < interval <= 2:
+            out.fail(
+                path, f"left out {header.component}: its unit is {unit!r} and its interval {section[3]} s"
+            )
+            return
+        per_line, width = int(section[5] or 8) or 8, int(section[6] or 10) or 10
+        values = columns(lines, at + 1, width=width, per_line=per_line, count=count, unended=unended)
+        header = replace(header, sampling_rate=round(1.0 / interval, 6), n_sample=count, peak_factor=factor)
+        out.add(path, header, values if factor == 1.0 else values * factor)
 
 
 def text_header(text: list[str], reals: np.ndarray) -> RecordHeader:

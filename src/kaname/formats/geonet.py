@@ -15,7 +15,6 @@ import numpy as np
 
 from kaname.formats.accelerogram_text import (
     columns,
-    components,
     degrees,
     direction,
     fixed_width,
@@ -23,7 +22,7 @@ from kaname.formats.accelerogram_text import (
     number,
     whole,
 )
-from kaname.formats.accelerograms import AccelerogramRead, AccelerogramReader, RecordHeader
+from kaname.formats.accelerograms import AccelerogramRead, ComponentsReader, RecordHeader
 from kaname.formats.contract import register
 
 _TITLE = re.compile(
@@ -35,40 +34,26 @@ _MM_PER_CM = 10.0
 
 
 @register
-class GeonetReader(AccelerogramReader):
+class GeonetReader(ComponentsReader):
     """Reader of GeoNet's V1A and V2A files."""
 
     name = "geonet"
+    what = "GeoNet record"
+    first, second = _TITLE, _SITE
 
-    def sniff(self, head: bytes, path: Path) -> bool:
-        """Look for the title and the line of the site."""
-        lines = head[:400].split(b"\n")
-        return len(lines) > 1 and _begins(lines[0], lines[1])
-
-    def parse(self, content: bytes, path: Path) -> AccelerogramRead:
-        """Parse the components; each begins with its own title."""
-        out = AccelerogramRead()
-        for lines, unended in components(content, _begins, path, "GeoNet record"):
-            _component(lines, path, out, unended)
-        return out
-
-
-def _begins(line: bytes, following: bytes) -> bool:
-    return bool(_TITLE.match(line) and _SITE.match(following))
-
-
-def _component(lines: list[bytes], path: Path, out: AccelerogramRead, unended: bool) -> None:
-    text = [line.decode("latin-1") for line in lines[:_TEXT_LINES]]
-    after = _TEXT_LINES + _INTEGER_LINES
-    integers, _ = fixed_width(lines[_TEXT_LINES:after], _WIDTH, _PER_LINE, 40)
-    reals, _ = fixed_width(lines[after : after + _REAL_LINES], _WIDTH, _PER_LINE, 60)
-    after += _REAL_LINES
-    if len(integers) < 40 or len(reals) < 60:
-        out.fail(path, "truncated in the header of a component")
-        return
-    header = _header(text, integers, reals)
-    layout = {"width": _WIDTH, "per_line": _PER_LINE, "count": header.n_sample}
-    out.add(path, header, columns(lines, after, **layout, unended=unended) / _MM_PER_CM)
+    def component(self, lines: list[bytes], path: Path, out: AccelerogramRead, unended: bool) -> None:
+        """Parse one; see `ComponentsReader`."""
+        text = [line.decode("latin-1") for line in lines[:_TEXT_LINES]]
+        after = _TEXT_LINES + _INTEGER_LINES
+        integers, _ = fixed_width(lines[_TEXT_LINES:after], _WIDTH, _PER_LINE, 40)
+        reals, _ = fixed_width(lines[after : after + _REAL_LINES], _WIDTH, _PER_LINE, 60)
+        after += _REAL_LINES
+        if len(integers) < 40 or len(reals) < 60:
+            out.fail(path, "truncated in the header of a component")
+            return
+        header = _header(text, integers, reals)
+        layout = {"width": _WIDTH, "per_line": _PER_LINE, "count": header.n_sample}
+        out.add(path, header, columns(lines, after, **layout, unended=unended) / _MM_PER_CM)
 
 
 def _header(text: list[str], i: np.ndarray, r: np.ndarray) -> RecordHeader:
