@@ -153,6 +153,19 @@ def rates_table(
     )
 
 
+def drawing(n: int, seed: int) -> np.random.Generator:
+    """Return what ``n`` simulations are drawn with.
+
+    Raises
+    ------
+    InputError
+        When ``n`` is not positive.
+    """
+    if n < 1:
+        raise InputError(f"the number of simulations must be positive, found {n}")
+    return np.random.default_rng(seed)
+
+
 def simulations_table(
     target: Target,
     *,

@@ -16,6 +16,7 @@ from kaname.discovery.seismicity.contract import (
     DAY,
     Score,
     Target,
+    drawing,
     rates_table,
     seismicity_model,
     simulations_table,
@@ -233,9 +234,7 @@ class Hybrid:
         InputError
             When ``n`` is not positive, or the catalogues grow without end.
         """
-        if n < 1:
-            raise InputError(f"the number of simulations must be positive, found {n}")
-        rng = np.random.default_rng(seed)
+        rng = drawing(n, seed)
         sources = target.sources(history)
         sources = sources[sources["day"] < 0][_COLUMNS].reset_index(drop=True)
         law = GutenbergRichter(self.b_, target.magnitude_min, self.etas_.magnitude_max)

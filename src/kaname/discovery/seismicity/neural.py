@@ -16,6 +16,7 @@ from kaname.discovery.seismicity.background import KernelDensity, Uniform
 from kaname.discovery.seismicity.contract import (
     Score,
     Target,
+    drawing,
     rates_table,
     seismicity_model,
     simulations_table,
@@ -296,9 +297,7 @@ class Neural:
         InputError
             When ``n`` is not positive.
         """
-        if n < 1:
-            raise InputError(f"the number of simulations must be positive, found {n}")
-        rng = np.random.default_rng(seed)
+        rng = drawing(n, seed)
         sources = target.sources(history)
         sources = sources[sources["day"] < 0]
         law = GutenbergRichter(self.b_, target.magnitude_min, self.magnitude_max)

@@ -14,6 +14,7 @@ from kaname.discovery.seismicity.background import Background, Uniform
 from kaname.discovery.seismicity.contract import (
     Score,
     Target,
+    drawing,
     rates_table,
     seismicity_model,
     simulations_table,
@@ -84,9 +85,7 @@ class Poisson:
         InputError
             When ``n`` is not positive.
         """
-        if n < 1:
-            raise InputError(f"the number of simulations must be positive, found {n}")
-        rng = np.random.default_rng(seed)
+        rng = drawing(n, seed)
         number = rng.poisson(self.rate_ * target.days, n)
         total = int(number.sum())
         lon, lat = self._where(history, target).draw(total, rng)

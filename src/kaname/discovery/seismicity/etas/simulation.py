@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kaname.core.errors import InputError
 from kaname.core.geo import EARTH_RADIUS_KM
 from kaname.discovery.seismicity.background import Background
-from kaname.discovery.seismicity.contract import Target, simulations_table
+from kaname.discovery.seismicity.contract import Target, drawing, simulations_table
 from kaname.discovery.seismicity.etas.incomplete import companions
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
 from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter
@@ -94,9 +94,7 @@ def simulate(
     InputError
         When ``n`` is not positive, or the catalogues grow without end (branching ratio above one).
     """
-    if n < 1:
-        raise InputError(f"the number of simulations must be positive, found {n}")
-    rng = np.random.default_rng(seed)
+    rng = drawing(n, seed)
     sources = target.sources(history)
     sources = sources[sources["day"] < 0]
     days = target.days
