@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaname.cli._options import AsJson
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -30,7 +32,6 @@ HeldOutWhere = Annotated[
     str, typer.Option("--held-out-where", metavar="SQL", help="Condition on the rows of --held-out.")
 ]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file; see kaname config gmm.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def __getattr__(name: str) -> Any:

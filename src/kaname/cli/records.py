@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from kaname.cli._options import AsJson
+
 app = typer.Typer(no_args_is_help=True, help="Build and query a database of strong-motion records.")
 
 Folder = Annotated[Path, typer.Option("--db", help="Folder of the database; made when absent.")]
@@ -45,7 +47,7 @@ def build(
         ),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes on this machine.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read, process and measure every record and write or extend the database.
 
@@ -100,7 +102,7 @@ def query(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the answer here (.csv or .parquet) instead.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask the database: ground_motions, record_measures, fourier, components, events, failures."""
     from kaname.core.errors import InputError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaname.cli._options import Bounds, edges_of, numbers
+from kaname.cli._options import AsJson, Bounds, edges_of, numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +87,7 @@ def command(
     level: Annotated[
         list[float] | None, typer.Option("--level", help="Level to exceed, unit of the measure; repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Map the shaking of an earthquake between its stations, with its uncertainty."""
     import numpy as np
