@@ -70,8 +70,9 @@ def test_few_magnitudes_get_a_reason_instead_of_a_number():
 def test_completeness_rises_after_a_large_earthquake_and_falls_again():
     table = events([0, 1, 100], [13, 13, 13], [42, 42, 42], [7.0, 4.0, 3.0])
     at = table["time"].iloc[0] + pd.to_timedelta([0.01, 1, 300], "D")
-    found = completeness.through_time(table, magnitude_min=1.0, moments=at)
-    assert found.tolist() == pytest.approx([4.0, 2.5, 1.0])
+    found = completeness.after_large(table, magnitude_min=1.0, step=0.01).at(at, 1.0)
+    # 7 - 4.5 - 0.75 log10(days), in steps at or above it.
+    assert (found - [4.0, 2.5, 1.0]).tolist() == pytest.approx([0.0, 0.0, 0.0], abs=0.011)
 
 
 def test_the_width_of_bins_is_found():

@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.discovery.seismicity.gutenberg_richter import b_value
 
-DAY = np.timedelta64(1, "D")
-
 
 @dataclass(frozen=True)
 class Completeness:
@@ -123,15 +121,6 @@ class CompletenessLaw:
         """Return after how many days earthquakes of ``least`` are seen again."""
         drop = np.asarray(magnitude, float) - self.offset - np.asarray(least, float)
         return np.asarray(10 ** (drop / self.slope))
-
-
-def after_mainshock(magnitude: ArrayLike, days: ArrayLike) -> NDArray[np.float64]:
-    """Return the completeness ``days`` after an earthquake in southern California (`CompletenessLaw`)."""
-    m, t = np.broadcast_arrays(np.asarray(magnitude, float), np.asarray(days, float))
-    if (t <= 0).any():
-        raise InputError("days after the mainshock must be positive")
-    law = CompletenessLaw()
-    return np.asarray(m - law.offset - law.slope * np.log10(t))
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,35 +234,6 @@ def _last(
     time, value = time[keep], value[keep]
     changed = np.append(True, np.diff(value) != 0)[: len(value)]
     return time[changed], value[changed]
-
-
-def through_time(
-    events: pd.DataFrame,
-    *,
-    magnitude_min: float,
-    large: float = 5.5,
-    moments: ArrayLike | None = None,
-) -> NDArray[np.float64]:
-    """Return the completeness at each moment: the general one, or more for a while after large earthquakes.
-
-    Parameters
-    ----------
-    events
-        EVENTS table.
-    magnitude_min
-        Completeness in quiet times.
-    large
-        Earthquakes of this magnitude or more hide others (`after_mainshock`).
-    moments
-        Times, UTC, ``(n,)``; missing: those of the events.
-    """
-    at = events["time"].to_numpy("datetime64[ns]") if moments is None else np.asarray(moments, "M8[ns]")
-    out = np.full(len(at), magnitude_min)
-    for time, size in events.loc[events["magnitude"] >= large, ["time", "magnitude"]].itertuples(index=False):
-        days = (at - np.datetime64(time, "ns")) / DAY
-        later = days > 0
-        out[later] = np.maximum(out[later], after_mainshock(size, days[later]))
-    return out
 
 
 def _from(magnitude: ArrayLike, cut: float, width: float) -> NDArray[np.float64]:
