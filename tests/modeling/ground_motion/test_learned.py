@@ -18,9 +18,8 @@ from kaname.modeling.ground_motion import get_model
 from kaname.modeling.ground_motion.boosted import Boosted
 from kaname.modeling.ground_motion.comparison import HoldOut, compare, held_out_folds
 from kaname.modeling.ground_motion.forest import Forest
-from kaname.modeling.ground_motion.learned import boosting
 from kaname.modeling.ground_motion.saved import load_model, read_header, save_model
-from kaname.modeling.ground_motion.trees import Trees
+from kaname.modeling.ground_motion.trees import Trees, boosting
 
 BASE: dict[str, Any] = {"base_options": {"mechanism": "unspecified"}}
 TREND = 0.5

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaname.modeling.ground_motion.contract import model
-from kaname.modeling.ground_motion.learned import COARSE, Floats, LearnedModel, boosting
-from kaname.modeling.ground_motion.trees import Trees
+from kaname.modeling.ground_motion.learned import COARSE, Floats, LearnedModel
+from kaname.modeling.ground_motion.trees import Trees, boosting
 
 _MANY = 20_000
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
 from scipy.stats import t as student
 
 from kaname.core.errors import InputError
@@ -26,10 +25,8 @@ from kaname.modeling.ground_motion.between import BetweenEvents
 from kaname.modeling.ground_motion.contract import Prediction, get_model, needed
 from kaname.modeling.ground_motion.features import Domain, KnownSites, columns_of, labels_of, matrix
 from kaname.modeling.ground_motion.mixed_effects import MixedEffects, event_terms
+from kaname.modeling.ground_motion.scatter import law_of, spread_of, unit_scale
 from kaname.modeling.ground_motion.trees import Trees
-
-if TYPE_CHECKING:
-    from sklearn.ensemble import HistGradientBoostingRegressor
 
 Floats = NDArray[np.float64]
 Self = TypeVar("Self", bound="LearnedModel")
@@ -37,8 +34,6 @@ Self = TypeVar("Self", bound="LearnedModel")
 
 COARSE = 0.1
 """Least share of all records in a leaf of trees that tell events apart."""
-_BLENDS = np.linspace(0.0, 1.0, 11)
-_FREEDOM = (3.0, 200.0)
 
 
 @dataclass(frozen=True)
@@ -190,7 +185,7 @@ class LearnedModel:
         """Return quantiles of the logarithm of a measure, shape (n, k); arguments as `predict`."""
         given = self.predict(table, measure, event_terms=event_terms)
         freedom = self._of(measure).freedom
-        at = student.ppf(np.asarray(probabilities, float), freedom) * _unit_scale(freedom)
+        at = student.ppf(np.asarray(probabilities, float), freedom) * unit_scale(freedom)
         return np.asarray(given.mean[:, None] + given.sigma[:, None] * at)
 
     def sample(self, table: pd.DataFrame, measure: str, *, n: int, seed: int) -> Floats:
@@ -206,7 +201,7 @@ class LearnedModel:
         between = rng.standard_t(freedom, (int(event.max(initial=-1)) + 1, n))[event]
         within = rng.standard_t(freedom, (len(table), n))
         drawn = given.tau[:, None] * between + given.phi[:, None] * within
-        return np.asarray(given.mean[:, None] + _unit_scale(freedom) * drawn)
+        return np.asarray(given.mean[:, None] + unit_scale(freedom) * drawn)
 
     def score(
         self, table: pd.DataFrame, measure: str, *, event_terms: pd.DataFrame | None = None
@@ -215,7 +210,7 @@ class LearnedModel:
         given = self.predict(table, measure, event_terms=event_terms)
         freedom = self._of(measure).freedom
         return score_student(
-            _log_observed(table, measure), given.mean, given.sigma * _unit_scale(freedom), freedom
+            _log_observed(table, measure), given.mean, given.sigma * unit_scale(freedom), freedom
         )
 
     def domain_weight(self, table: pd.DataFrame, measure: str) -> Floats:
@@ -311,13 +306,13 @@ class LearnedModel:
         trend, shrinkage, rest = self._trend(x, residual, event, site, chain, fold)
         effects = MixedEffects().fit(rest, event, site)
         within = rest - effects.fixed_[0] - _terms(effects, event, site)
-        spread, blend, scale = _spread(x, within, fold, self.seed)
+        spread, blend, scale = spread_of(x, within, fold, self.seed)
         between = BetweenEvents()
         if "magnitude" in self.needs:
             between = BetweenEvents.fit(rest, event, site, rows["magnitude"], scale=scale)
         factor = between(rows["magnitude"]) if between.slope else np.ones(len(rows))
         effects = MixedEffects().fit(rest, event, site, scale=scale, event_scale=factor)
-        inflation, freedom = _law(rest, event, site, fold, scale, factor)
+        inflation, freedom = law_of(rest, event, site, fold, scale, factor)
         place = rows.assign(site=site).groupby("site")[["latitude", "longitude"]].mean()
         terms = effects.site_terms_
         known = KnownSites(
@@ -450,81 +445,3 @@ def _kept(unseen: Floats, residual: Floats, event: NDArray[Any], site: NDArray[A
     fixed = np.column_stack([np.ones(len(unseen)), unseen])
     share = float(np.clip(MixedEffects().fit(residual, event, site, fixed=fixed).fixed_[1], 0.0, 1.0))
     return share, residual - share * unseen
-
-
-def _spread(x: Floats, within: Floats, fold: NDArray[np.intp], seed: int) -> tuple[Trees, float, Floats]:
-    """Learn where the scatter is larger; keep as much of it as raises the likelihood of unseen events."""
-    square = np.maximum(within**2, 1e-8 * within.var())
-    square /= square.mean()
-
-    def learned(mine: NDArray[np.bool_]) -> Trees:
-        return Trees.of_boosting(boosting(seed, loss="gamma", n_tree=40, n_leaf=6).fit(x[mine], square[mine]))
-
-    unseen = np.zeros(len(x))
-    for k in range(int(fold.max()) + 1):
-        unseen[fold == k] = learned(fold != k).predict(x[fold == k])
-    # The normal likelihood of each blend, at the mean variance that suits it best.
-    costs = [np.log(np.mean(square / np.exp(b * unseen))) + b * unseen.mean() for b in _BLENDS]
-    blend = float(_BLENDS[int(np.argmin(costs))])
-    return learned(np.ones(len(x), bool)), blend, np.exp(0.5 * blend * unseen)
-
-
-def _law(
-    rest: Floats,
-    event: NDArray[Any],
-    site: NDArray[Any],
-    fold: NDArray[np.intp],
-    scale: Floats,
-    event_scale: Floats,
-) -> tuple[float, float]:
-    """Return inflation and freedom of the Student law of events predicted without their own records."""
-    z = np.zeros(len(rest))
-    for k in range(int(fold.max()) + 1):
-        mine, other = fold == k, fold != k
-        effects = MixedEffects().fit(
-            rest[other], event[other], site[other], scale=scale[other], event_scale=event_scale[other]
-        )
-        # No label of a held-out event is among the fitted ones: its term is 0, its variance tau squared.
-        mean, sigma = effects.predict(event[mine], site[mine])
-        variance = sigma**2 + effects.phi_ss_**2 * (scale[mine] ** 2 - 1.0)
-        variance += effects.tau_**2 * (event_scale[mine] ** 2 - 1.0)
-        z[mine] = (rest[mine] - mean) / np.sqrt(variance)
-
-    def cost(parameters: Floats) -> float:
-        freedom = float(np.exp(parameters[1]))
-        spread = np.exp(parameters[0]) * _unit_scale(freedom)
-        return float(np.log(spread) - student.logpdf(z / spread, freedom).mean())
-
-    bounds = [(-2.0, 2.0), tuple(np.log(_FREEDOM))]
-    found = minimize(cost, [0.0, np.log(10.0)], method="L-BFGS-B", bounds=bounds)
-    return float(np.exp(found.x[0])), float(np.exp(found.x[1]))
-
-
-def _unit_scale(freedom: float) -> float:
-    """Scale of the Student law whose standard deviation is 1."""
-    return float(np.sqrt((freedom - 2.0) / freedom))
-
-
-def boosting(
-    seed: int,
-    *,
-    loss: str = "squared_error",
-    n_tree: int = 100,
-    n_leaf: int = 10,
-    n_row: int = 100,
-    n_bin: int = 255,
-) -> HistGradientBoostingRegressor:
-    """Return a boosted model, not yet fitted, of small steps and leaves of ``n_row`` rows or more."""
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    return HistGradientBoostingRegressor(
-        loss=loss,
-        learning_rate=0.05,
-        max_iter=n_tree,
-        max_leaf_nodes=n_leaf,
-        min_samples_leaf=n_row,
-        max_bins=n_bin,
-        l2_regularization=10.0,
-        early_stopping=False,
-        random_state=seed,
-    )

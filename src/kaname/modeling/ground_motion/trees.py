@@ -118,3 +118,28 @@ def _walk(
                 node = left[node] if rows[i, feature[node]] <= threshold[node] else right[node]
             out[i] += value[node]
     return out
+
+
+def boosting(
+    seed: int,
+    *,
+    loss: str = "squared_error",
+    n_tree: int = 100,
+    n_leaf: int = 10,
+    n_row: int = 100,
+    n_bin: int = 255,
+) -> HistGradientBoostingRegressor:
+    """Return a boosted model, not yet fitted, of small steps and leaves of ``n_row`` rows or more."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(
+        loss=loss,
+        learning_rate=0.05,
+        max_iter=n_tree,
+        max_leaf_nodes=n_leaf,
+        min_samples_leaf=n_row,
+        max_bins=n_bin,
+        l2_regularization=10.0,
+        early_stopping=False,
+        random_state=seed,
+    )
