@@ -39,6 +39,14 @@ History = Annotated[
 Posterior = Annotated[
     int, typer.Option("--posterior", min=0, help="Draws of the posterior in each of two rounds; 0: none.")
 ]
+Refits = Annotated[
+    int,
+    typer.Option(
+        "--bootstrap",
+        min=0,
+        help="Refits for errors that know the background was estimated, 40 say; 0: none.",
+    ),
+]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that kaname etas fit wrote.")]
 
 
@@ -60,16 +68,18 @@ def fit(
     completeness: Completeness = "",
     large: Large = CALIFORNIA,
     posterior: Posterior = 0,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the posterior.")] = 0,
+    bootstrap: Refits = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the posterior and of the bootstrap.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Fit by maximum likelihood; write etas.json, background.parquet, posterior.parquet and run.json."""
+    """Fit by maximum likelihood; write etas.json, run.json and background, posterior, bootstrap.parquet."""
     import numpy as np
 
     from kaname.core.errors import InputError
     from kaname.core.files import replacing
     from kaname.core.progress import progress
     from kaname.core.provenance import inputs_of, software, write_json
+    from kaname.discovery.seismicity.etas import bootstrap as refits
     from kaname.discovery.seismicity.etas.model import Etas
     from kaname.discovery.seismicity.etas.parameters import LOGARITHMIC, NAMES
     from kaname.discovery.seismicity.etas.posterior import sample_posterior
@@ -89,6 +99,12 @@ def fit(
             progress=lambda *_: advance(1),
         ).fit(events, target)
     save(model, out)
+    if bootstrap:
+        with progress("refits", bootstrap) as advance:
+            model.bootstrap_ = refits.bootstrap(
+                model, events, target, n=bootstrap, seed=seed, progress=lambda *_: advance(1)
+            )
+        save(model, out)
     values = model.parameters_
     error = np.sqrt(np.diag(model.maximum_.covariance))
     summary: dict[str, Any] = {}
@@ -97,6 +113,11 @@ def fit(
         # The covariance of a scale is that of its logarithm.
         scale = value if name in LOGARITHMIC and np.isfinite(value) else 1
         summary[name] = {"value": value, "standard_error": error[k] * scale}
+    if model.bootstrap_ is not None:
+        summary |= model.bootstrap_.summary()
+        summary["bootstrap"] = {"refits": model.bootstrap_.n, "failed": model.bootstrap_.failed}
+    elif background == "kernel":
+        summary["standard_errors"] = "of a known background; --bootstrap N adds that its density is estimated"
     if posterior:
         with progress("draws of the posterior", 2 * posterior) as advance:
             found = sample_posterior(
@@ -122,7 +143,8 @@ def fit(
     settings = {
         "start": start, "end": end, "history": history, "magnitude_min": magnitude_min, "bounds": bounds,
         "region": region, "background": background, "taper": taper, "magnitude_bin": magnitude_bin,
-        "completeness": completeness, "large": large, "seed": seed,
+        "completeness": completeness, "large": large, "posterior": posterior, "bootstrap": bootstrap,
+        "seed": seed,
     }  # fmt: skip
     write_json(out / "run.json", {"settings": settings, "inputs": inputs_of(catalog), "software": software()})
     _say(summary, as_json)

@@ -206,10 +206,8 @@ def _of_etas(model: Etas, b: NDArray[np.float64], n: int, rng: np.random.Generat
     if hasattr(model, "maximum_"):
         if not model.maximum_.converged:
             notes.append("The fit did not converge: treat the figures with care.")
-        vectors = rng.multivariate_normal(
-            model.parameters_.vector(), model.maximum_.covariance, 20 * n_member, method="eigh"
-        )
-        sets = [p for p in map(_possible, vectors) if p is not None]
+        known = model.bootstrap_ or model.maximum_
+        sets = [p for p in map(_possible, known.sample(20 * n_member, rng)) if p is not None]
         if len(sets) < n_member:
             sets += [model.parameters_] * (n_member - len(sets))
             notes.append("The fit leaves hardly any room for its own errors; their spread is understated.")

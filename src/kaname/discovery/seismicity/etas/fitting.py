@@ -36,6 +36,10 @@ class Maximum:
     n_pass: int
     converged: bool
 
+    def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return ``n`` vectors of parameters that the data leave possible; some may be impossible."""
+        return rng.multivariate_normal(self.parameters.vector(), self.covariance, n, method="eigh")
+
 
 def start(likelihood: Likelihood, *, taper: bool) -> EtasParameters:
     """Return where to start: half the targets background, the usual exponents."""

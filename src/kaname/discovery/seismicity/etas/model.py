@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from kaname.discovery.seismicity.etas.parameters import EtasParameters
 from kaname.discovery.seismicity.etas.residuals import transformed_times
 from kaname.discovery.seismicity.etas.simulation import simulate
 from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter, slope
+
+if TYPE_CHECKING:
+    from kaname.discovery.seismicity.etas.bootstrap import Bootstrap
 
 _QUICK = 3000
 """Targets of the likelihood on which the search begins, where there are many more."""
@@ -69,6 +72,9 @@ class Etas:
     parameters_, maximum_, training_, background_, reference_, b_
         What the fit found: `EtasParameters`, `Maximum`, the `Likelihood` that it maximised, the density, the
         magnitude that the parameters count from, and the slope of the magnitudes (Aki 1965, Utsu 1966).
+    bootstrap_
+        What it leaves open with the background's density, where that was asked for
+        (`kaname.discovery.seismicity.etas.bootstrap`); the covariance of ``maximum_`` takes that as known.
     """
 
     name = "etas"
@@ -100,6 +106,7 @@ class Etas:
         self.magnitude_max = magnitude_max
         self.tolerance = tolerance
         self.progress = progress
+        self.bootstrap_: Bootstrap | None = None
 
     def fit(self, catalogue: pd.DataFrame, target: Target) -> Etas:
         """See `SeismicityModel`.
@@ -117,6 +124,7 @@ class Etas:
                 "period, or give parameters (Etas.with_parameters)"
             )
         self.reference_ = target.magnitude_min
+        self.bootstrap_ = None
         chosen = sources[sources["target"]]
         above = chosen["magnitude"].to_numpy(float) - chosen["completeness"].to_numpy(float)
         self.b_ = slope(float(above.mean()), self.magnitude_bin)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from kaname.core.errors import InputError
 from kaname.core.geo import EARTH_RADIUS_KM
+from kaname.core.tables import EVENTS, concat
 from kaname.discovery.seismicity.background import Background
 from kaname.discovery.seismicity.contract import Target, drawing, simulations_table
 from kaname.discovery.seismicity.etas.incomplete import companions
@@ -19,6 +22,9 @@ from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter
 Floats = NDArray[np.float64]
 _MOST = 20_000_000
 """Most events that are simulated before the run is given up; a tenth where the numbers grow without end."""
+_GROWTH = 10
+"""How many times as many targets as were observed a catalogue may get before it is given up."""
+_COLUMNS = ("event_id", "time", "longitude", "latitude", "magnitude")
 
 
 class Delays:
@@ -98,46 +104,95 @@ def simulate(
     sources = target.sources(history)
     sources = sources[sources["day"] < 0]
     days = target.days
-    oldest = -float(sources["day"].min()) if len(sources) else 0.0
-    delays = Delays(p, oldest + days)
-
-    n_background = rng.poisson(p.mu * days, n)
-    lon, lat = background.draw(int(n_background.sum()), rng)
-    parent = _Events(
-        np.repeat(np.arange(n), n_background),
-        rng.uniform(0, days, len(lon)),
-        lon,
-        lat,
-        magnitudes.draw(len(lon), rng),
-    )
-    made = [(parent, 0)]
-    old = _Events(
-        np.zeros(len(sources), np.int64),
-        sources["day"].to_numpy(float),
-        sources["longitude"].to_numpy(float),
-        sources["latitude"].to_numpy(float),
-        sources["magnitude"].to_numpy(float),
-    )
+    delays = Delays(p, _oldest(sources) + days)
+    fresh = _fresh(p, background, magnitudes, days, n, rng)
     extra = 0.0 if target.completeness is None else companions(sources, magnitudes, p.alpha)
-    first = _offspring(p, old, delays, days, reference, magnitudes, rng, copies=n, extra=extra)
-    made.append((first, 0))
-    parent = _joined([parent, first])
+    first = _offspring(p, _known(sources), delays, days, reference, magnitudes, rng, copies=n, extra=extra)
     ratio = branching_ratio(p, reference, magnitudes)
-    most = _MOST if ratio < 1 else _MOST // 10
-    generation, total = 1, len(parent.day)
-    while len(parent.day):
-        parent = _offspring(p, parent, delays, days, reference, magnitudes, rng)
-        made.append((parent, generation))
-        generation += 1
-        total += len(parent.day)
-        if total > most:
-            raise InputError(
-                f"more than {most:,} events in {n} simulations after {generation} generations; the "
-                f"branching ratio is {ratio:.2f}: lower the greatest magnitude "
-                f"({magnitudes.magnitude_max}) or simulate fewer"
-            )
-    of_generation = np.repeat([g for _, g in made], [len(part.day) for part, _ in made])
-    return simulations_table(target, **vars(_joined([part for part, _ in made])), generation=of_generation)
+
+    def next_generation(parent: _Events) -> _Events:
+        return _offspring(p, parent, delays, days, reference, magnitudes, rng)
+
+    made = [fresh, first]
+    try:
+        made += _generations(_joined(made), next_generation, _MOST if ratio < 1 else _MOST // 10)
+    except InputError as error:
+        raise InputError(
+            f"{error} in {n} simulations; the branching ratio is {ratio:.2f}: lower the greatest magnitude "
+            f"({magnitudes.magnitude_max}) or simulate fewer"
+        ) from None
+    number = [0, 0, *range(1, len(made) - 1)]
+    generation = np.repeat(number, [len(part.day) for part in made])
+    return simulations_table(target, **vars(_joined(made)), generation=generation)
+
+
+def resimulate(
+    p: EtasParameters,
+    background: Background,
+    magnitudes: GutenbergRichter,
+    catalogue: pd.DataFrame,
+    target: Target,
+    *,
+    reference: float,
+    seed: int | Sequence[int],
+) -> pd.DataFrame:
+    """Return a catalogue whose targets are others that the model could have made; the rest is as observed.
+
+    What is no target, before the period and outside the region, triggers as it does in the likelihood. As
+    its aftershocks outside are known already, none are simulated there. Magnitudes are drawn from those of
+    the targets, each as far above the least as it is above the completeness of its time; where that is
+    worse, simulated earthquakes are hidden, too.
+
+    Parameters
+    ----------
+    p, background, magnitudes, reference
+        The model (`simulate`).
+    catalogue, target
+        EVENTS table, and whose targets are replaced.
+    seed
+        The same seed gives the same catalogue.
+
+    Returns
+    -------
+    catalogue
+        An EVENTS table with what `target` needs.
+
+    Raises
+    ------
+    InputError
+        When the catalogue grows without end.
+    """
+    rng = np.random.default_rng(seed)
+    sources = target.sources(catalogue)
+    chosen = sources[sources["target"]]
+    above = chosen["magnitude"].to_numpy(float) - chosen["completeness"].to_numpy(float)
+    seen = _Seen(target.magnitude_min + above)
+    rest = sources[~sources["target"]]
+    days = target.days
+    delays = Delays(p, _oldest(rest) + days)
+    extra = 0.0 if target.completeness is None else companions(rest, magnitudes, p.alpha)
+
+    def inside(events: _Events) -> _Events:
+        kept = target.region.contains(events.longitude, events.latitude)
+        return _Events(**{name: values[kept] for name, values in vars(events).items()})
+
+    def next_generation(parent: _Events) -> _Events:
+        return inside(_offspring(p, parent, delays, days, reference, seen, rng))
+
+    first = inside(_offspring(p, _known(rest), delays, days, reference, seen, rng, extra=extra))
+    parent = _joined([_fresh(p, background, seen, days, 1, rng), first])
+    made = _joined([parent, *_generations(parent, next_generation, 1000 + _GROWTH * len(chosen))])
+    table = simulations_table(target, **vars(made))
+    if target.completeness is not None:
+        least = target.completeness.at(table["time"], target.magnitude_min)
+        table = table[table["magnitude"] >= least - 1e-9]
+    table = table.assign(event_id=[f"simulated {k}" for k in range(len(table))])
+    return concat([rest[list(_COLUMNS)], table[list(_COLUMNS)]], EVENTS)
+
+
+def _oldest(sources: pd.DataFrame) -> float:
+    """Return the age of the first source at the beginning of the period [day]."""
+    return max(-float(sources["day"].min()), 0.0) if len(sources) else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +202,53 @@ class _Events:
     longitude: Floats
     latitude: Floats
     magnitude: Floats
+
+
+class _Magnitudes(Protocol):
+    def draw(self, n: int, rng: np.random.Generator) -> Floats: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Magnitudes as they were observed, drawn with replacement."""
+
+    values: Floats
+
+    def draw(self, n: int, rng: np.random.Generator) -> Floats:
+        return np.asarray(rng.choice(self.values, n))
+
+
+def _known(sources: pd.DataFrame) -> _Events:
+    """Return observed events; they belong to the first simulation, or to each."""
+    columns = (sources[name].to_numpy(float) for name in ("day", "longitude", "latitude", "magnitude"))
+    return _Events(np.zeros(len(sources), np.int64), *columns)
+
+
+def _fresh(
+    p: EtasParameters,
+    background: Background,
+    magnitudes: _Magnitudes,
+    days: float,
+    n: int,
+    rng: np.random.Generator,
+) -> _Events:
+    """Return the background of ``n`` simulations."""
+    number = rng.poisson(p.mu * days, n)
+    lon, lat = background.draw(int(number.sum()), rng)
+    day = rng.uniform(0, days, len(lon))
+    return _Events(np.repeat(np.arange(n), number), day, lon, lat, magnitudes.draw(len(lon), rng))
+
+
+def _generations(parent: _Events, next_generation: Callable[[_Events], _Events], most: int) -> list[_Events]:
+    """Return the aftershocks, theirs, and so on; more than ``most`` events are an error."""
+    made, total = [], len(parent.day)
+    while len(parent.day):
+        parent = next_generation(parent)
+        made.append(parent)
+        total += len(parent.day)
+        if total > most:
+            raise InputError(f"more than {most:,} events after {len(made)} generations")
+    return made
 
 
 def _joined(parts: list[_Events]) -> _Events:
@@ -160,7 +262,7 @@ def _offspring(
     delays: Delays,
     days: float,
     reference: float,
-    magnitudes: GutenbergRichter,
+    magnitudes: _Magnitudes,
     rng: np.random.Generator,
     copies: int = 1,
     extra: Floats | float = 0.0,

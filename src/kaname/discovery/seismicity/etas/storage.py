@@ -1,4 +1,7 @@
-"""A fitted ETAS model as a folder: ``etas.json`` and, with a kernel background, ``background.parquet``."""
+"""A fitted ETAS model as a folder: ``etas.json``, with a kernel background ``background.parquet``.
+
+Refits (`kaname.discovery.seismicity.etas.bootstrap`) are in ``bootstrap.parquet``.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import pandas as pd
 from kaname.core.errors import FormatError, NotFoundError
 from kaname.core.files import replacing
 from kaname.discovery.seismicity.background import Background, KernelDensity, Uniform
+from kaname.discovery.seismicity.etas.bootstrap import Bootstrap
 from kaname.discovery.seismicity.etas.fitting import Maximum
 from kaname.discovery.seismicity.etas.model import Etas, KernelSettings
 from kaname.discovery.seismicity.etas.parameters import NAMES, EtasParameters
@@ -43,6 +47,10 @@ def save(model: Etas, folder: str | Path) -> Path:
         content["converged"] = model.maximum_.converged
         # Of the logarithms of mu, k0, c, tau and d, and of the others as they are.
         content["covariance"] = model.maximum_.covariance.tolist()
+    if model.bootstrap_ is not None:
+        content["bootstrap"] = model.bootstrap_.summary()
+        with replacing(target.with_name("bootstrap.parquet")) as partial:
+            model.bootstrap_.table().to_parquet(partial)
     if isinstance(background, KernelDensity):
         content["kernel"] = asdict(model.kernel)
         with replacing(target.with_name("background.parquet")) as partial:
@@ -89,6 +97,9 @@ def load(path: str | Path) -> Etas:
                 model.parameters_, content["log_likelihood"], np.array(content["covariance"]), 0,
                 content["converged"],
             )  # fmt: skip
+        if "bootstrap" in content:
+            refits = pd.read_parquet(file.with_name("bootstrap.parquet"))
+            model.bootstrap_ = Bootstrap.of(model.parameters_, refits)
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise FormatError(f"{file} is no ETAS model: {error}") from error
     return model
