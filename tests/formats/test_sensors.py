@@ -14,7 +14,8 @@ from pyproj import Transformer
 
 from kaname.core.errors import FormatError, InputError, NotFoundError
 from kaname.core.tables import DISPLACEMENTS, FEATURES, validate
-from kaname.formats.declared import Declaration, load_declaration, read_declared
+from kaname.formats.declarations import declared_reader
+from kaname.formats.declared import Declaration, read_declared
 from kaname.formats.geotiff import read_geotiff
 from kaname.formats.gnss import read_gnss
 from kaname.formats.insar import Look, read_insar
@@ -228,7 +229,7 @@ def test_a_declared_series_in_local_time(tmp_path):
         '[values.tilt_north]\ncolumn = "NS"\nunit = "microradian"\nscale = 0.1\n'
         '[values.tilt_east]\ncolumn = "EW"\nunit = "microradian"\nscale = 0.1\n'
     )
-    read = read_declared(path, load_declaration(toml))
+    read = declared_reader(toml)(path)
     assert len(read.failures) == 1
     north = read.table.query("feature == 'tilt_north'")
     assert list(north["time"]) == [pd.Timestamp("2020-01-01T00:00"), pd.Timestamp("2020-01-01T00:01")]
@@ -252,7 +253,7 @@ def test_declarations_that_cannot_be(tmp_path):
         read_declared(path, Declaration.model_validate({"station": "A", "values": values}))
     (tmp_path / "bad.toml").write_text("station = ")
     with pytest.raises(InputError):
-        load_declaration(tmp_path / "bad.toml")
+        declared_reader(tmp_path / "bad.toml")
 
 
 def test_the_step_of_tohoku_stands_where_geonet_saw_it(shared_data):

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kaname.core.errors import InputError, NotFoundError
-from kaname.formats.declared import load_declaration, read_declared
+from kaname.formats.declared import Declaration, read_declared
 from kaname.formats.insar import Look, LosUnit, Towards, read_insar
 from kaname.formats.tabular import TableRead
 
@@ -74,9 +74,9 @@ def declared_reader(path: str | PathLike[str]) -> Callable[[Path], TableRead]:
         if set(stated) == {_RADAR}:
             radar = Radar.model_validate(stated[_RADAR])
             return lambda file: _read_radar(file, radar, source.parent)
+        declaration = Declaration.model_validate(stated)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise InputError(f"{source} is no declaration: {error}") from error
-    declaration = load_declaration(source)
     return lambda file: read_declared(file, declaration)
 
 

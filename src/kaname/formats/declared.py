@@ -6,16 +6,14 @@ The declaration is a small TOML file or a `Declaration`; ``docs/formats-sensors.
 from __future__ import annotations
 
 import re
-import tomllib
 from datetime import datetime
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kaname.core.errors import FormatError, InputError, NotFoundError
+from kaname.core.errors import FormatError
 from kaname.core.tables import DISPLACEMENTS, FEATURES
 from kaname.core.time import as_time
 from kaname.formats.tabular import TableRead, fields, number, numbered, read_rows, text_of, time_of
@@ -68,25 +66,6 @@ class Declaration(BaseModel):
         elif self.latitude is not None or self.longitude is not None or self.height_m is not None:
             raise ValueError("the features table has no coordinates: they stand in the stations table")
         return self
-
-
-def load_declaration(path: str | PathLike[str]) -> Declaration:
-    """Read a declaration from TOML.
-
-    Raises
-    ------
-    NotFoundError
-        When there is no such file.
-    InputError
-        When it is no TOML or declares something that does not exist.
-    """
-    source = Path(path)
-    if not source.is_file():
-        raise NotFoundError(f"no such file: {source}")
-    try:
-        return Declaration.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise InputError(f"{source} is no declaration of a series: {error}") from error
 
 
 def read_declared(path: str | PathLike[str], declaration: Declaration) -> TableRead:
