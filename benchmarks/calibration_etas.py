@@ -6,7 +6,8 @@ hold each parameter, and the ellipsoid of the covariance, or the likelihood rati
 - ``time``: ETAS in time alone (`fit_temporal`);
 - ``space``: space and time in the middle quarter of a wider region and after half a year of history, so that
   targets have parents outside, uniform background;
-- ``kernel``: the same with a background in clusters, which the fit does not know;
+- ``kernel``: the same with a background in clusters, which the fit does not know; intervals also by the
+  bootstrap (``--refits`` of each catalogue);
 - ``density``: the same, but the fit is given the density of the background;
 - ``known``, ``ignored``: half a year after a magnitude 7, small earthquakes missed after large ones by a law
   (`after_large`, of a sparse network), which the fit knows or not.
@@ -32,6 +33,7 @@ from kaname.core.tables import EVENTS, empty, validate
 from kaname.discovery.seismicity.background import KernelDensity, Uniform
 from kaname.discovery.seismicity.completeness import CompletenessLaw, after_large
 from kaname.discovery.seismicity.contract import Target
+from kaname.discovery.seismicity.etas.bootstrap import Bootstrap, bootstrap
 from kaname.discovery.seismicity.etas.fitting import maximise
 from kaname.discovery.seismicity.etas.model import Etas, KernelSettings
 from kaname.discovery.seismicity.etas.parameters import NAMES, EtasParameters
@@ -96,7 +98,7 @@ def clusters() -> tuple[KernelDensity, float]:
 
 
 def in_space(
-    seed: int, background: Literal["uniform", "kernel", "true"] = "uniform"
+    seed: int, background: Literal["uniform", "kernel", "true"] = "uniform", *, refits: int = 0
 ) -> list[dict[str, object]]:
     """Simulate ETAS in space and time, and fit it; with ``true`` the fit is given the clusters."""
     where: Uniform | KernelDensity = Uniform(OUTER)
@@ -115,7 +117,24 @@ def in_space(
         fit.training_ = replace(fit.training_, density=density)
         fit.maximum_ = maximise(fit.training_, fit.parameters_)
         fit.parameters_ = fit.maximum_.parameters
-    return compared(fit, TRUE, seed=seed)
+    made = compared(fit, TRUE, seed=seed)
+    if refits:
+        repeated(made, bootstrap(fit, events, target, n=refits, seed=seed), TRUE)
+    return made
+
+
+def repeated(made: list[dict[str, object]], found: Bootstrap, truth: EtasParameters) -> None:
+    """Add to the rows of a fit which of its bootstrap's intervals hold the truth."""
+    for row in made[:-1]:
+        name = str(row["parameter"])
+        k = NAMES.index(name)
+        row["bias"], row["scatter"] = found.bias[k], found.standard_error[k]
+        for level in LEVELS:
+            low, high = found.interval(name, level)
+            row[f"bootstrap_{level}"] = low <= getattr(truth, name) <= high
+    for level in LEVELS:
+        made[-1][f"bootstrap_{level}"] = found.level(truth) <= level
+    made[-1]["failed"] = found.failed
 
 
 def after_a_mainshock(seed: int, *, known: bool) -> list[dict[str, object]]:
@@ -161,13 +180,13 @@ def compared(fit: Etas, truth: EtasParameters, *, seed: int, draws: int = 0) -> 
     return made
 
 
-CASES: dict[str, Callable[[int], list[dict[str, object]]]] = {
-    "time": in_time,
-    "space": in_space,
-    "kernel": lambda seed: in_space(seed, "kernel"),
-    "density": lambda seed: in_space(seed, "true"),
-    "known": lambda seed: after_a_mainshock(seed, known=True),
-    "ignored": lambda seed: after_a_mainshock(seed, known=False),
+CASES: dict[str, Callable[[int, int], list[dict[str, object]]]] = {
+    "time": lambda seed, _: in_time(seed),
+    "space": lambda seed, _: in_space(seed),
+    "kernel": lambda seed, refits: in_space(seed, "kernel", refits=refits),
+    "density": lambda seed, _: in_space(seed, "true"),
+    "known": lambda seed, _: after_a_mainshock(seed, known=True),
+    "ignored": lambda seed, _: after_a_mainshock(seed, known=False),
 }
 TITLES = {
     "time": "ETAS in time",
@@ -194,6 +213,8 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
                 }
             elif "below" in group and group["below"].notna().any():
                 inside["posterior"] = np.abs(group["below"].dropna().to_numpy() - 0.5) <= level / 2
+            if f"bootstrap_{level}" in group and group[f"bootstrap_{level}"].notna().any():
+                inside["bootstrap"] = group[f"bootstrap_{level}"].dropna().to_numpy(bool)
             for kind, held in inside.items():
                 low, high = stats.binomtest(int(held.sum()), len(held)).proportion_ci(0.95, method="exact")
                 out.append((case, name, kind, level, held.mean(), low, high, len(held)))
@@ -208,6 +229,9 @@ def main() -> None:
     )
     parser.add_argument("--n", type=int, default=200, help="catalogues of each case")
     parser.add_argument("--case", action="append", choices=list(CASES), help="this case alone; repeatable")
+    parser.add_argument(
+        "--refits", type=int, default=30, help="of the bootstrap, in the case kernel; 0: none"
+    )
     parser.add_argument("--first", type=int, default=0, help="seed of the first catalogue")
     parser.add_argument("--out", type=Path, default=Path("calibration_etas"), help="folder")
     options = parser.parse_args()
@@ -215,7 +239,7 @@ def main() -> None:
     for case in options.case or list(CASES):
         begin, made = time.perf_counter(), []
         for seed in range(options.first, options.first + options.n):
-            made += [{**row, "case": case, "seed": seed} for row in CASES[case](seed)]
+            made += [{**row, "case": case, "seed": seed} for row in CASES[case](seed, options.refits)]
             pd.DataFrame(made).to_csv(options.out / f"{case}_{options.first}.csv", index=False)
         print(f"{case}: {options.n} catalogues, {time.perf_counter() - begin:.0f} s", flush=True)
     files = sorted(options.out.glob("*_*.csv"), key=lambda f: list(CASES).index(f.stem.split("_")[0]))

@@ -235,6 +235,20 @@ def test_the_words_are_short_and_say_what_is_usual(capsys, tmp_path, catalogue):
     assert "2019年以降の同じ長さの期間" in (tmp_path / "out" / "advisory.ja.txt").read_text(encoding="utf-8")
 
 
+def test_a_completeness_that_changes_is_said(capsys, tmp_path, catalogue):
+    end = catalogue["time"].max()
+    table = tmp_path / "steps.csv"
+    times = [end - pd.Timedelta(days, "D") for days in (50, 40, 10, 9)]
+    pd.DataFrame({"time": times, "magnitude": [4.5, 3.0, 3.7, 3.0]}).to_csv(table, index=False)
+    options = ["--bounds", "13,42,14,43", "--magnitude-min", "3", "--completeness", str(table)]
+    assert run(capsys, tmp_path, catalogue, *options)[0] == 0
+    out = tmp_path / "out"
+    assert "at the worst time, those below magnitude 3.7" in (out / "advisory.en.txt").read_text("utf-8")
+    assert "M3.7未満" in (out / "advisory.ja.txt").read_text("utf-8")
+    page = (out / "report.html").read_text("utf-8")
+    assert "below magnitude 3.7" in page and "M3.7未満" in page
+
+
 def test_a_model_that_is_not_known_is_said(capsys, tmp_path, catalogue):
     code, _, said = run(capsys, tmp_path, catalogue, "--magnitude-min", "3", "--model", "oracle")
     assert code == 1

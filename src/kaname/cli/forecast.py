@@ -283,9 +283,16 @@ def _write(
     largest = (
         None if recent.empty else recent.loc[recent["magnitude"].idxmax(), ["time", "magnitude"]].to_dict()
     )
+    missed = None
+    if target.completeness is not None:
+        changes = target.completeness.time
+        begin = target.start - 30 * DAY
+        # A step holds only after its own time.
+        when = [begin, *changes[(changes > begin) & (changes < target.start)] + 1]
+        missed = float(target.completeness.at(when, prepared.magnitude_min).max())
     situation = Situation(
         events["time"].iloc[-1], target.start, target.end, largest, table, ensemble.generic,
-        prepared.magnitude_min, ensemble.n_target, events["time"].iloc[0],
+        prepared.magnitude_min, ensemble.n_target, events["time"].iloc[0], missed,
     )  # fmt: skip
     # The largest magnitude of interest that hundreds of futures have, for maps that are no noise.
     often = [m for m in levels if (simulated["magnitude"] >= m).sum() >= 500]

@@ -30,6 +30,9 @@ class Situation:
         Earthquakes that the model learned from.
     since
         When the catalogue begins.
+    missed
+        Where the completeness changes with time: the magnitude below which earthquakes were missed at the
+        worst time of the last 30 days.
     """
 
     issued: Any
@@ -41,6 +44,7 @@ class Situation:
     completeness: float
     n_target: int
     since: Any
+    missed: float | None = None
 
 
 def percent(p: float) -> str:
@@ -110,6 +114,15 @@ def english(s: Situation) -> list[str]:
             + (f" (the data leave open {known})" if known else "")
             + f"; {number}."
         )
+    if s.missed is not None:
+        out.append(
+            "After large earthquakes small ones are missed for a while. The forecast counts with that: "
+            + (
+                f"in the last 30 days, at the worst time, those below magnitude {s.missed:.1f}."
+                if s.missed > s.completeness
+                else "in the last 30 days none were missed for that reason."
+            )
+        )
     if s.generic:
         out.append(
             f"Earthquakes known here: {s.n_target}, too few to learn from. This forecast rests mainly on how "
@@ -157,6 +170,15 @@ def japanese(s: Situation) -> list[str]:
             f"M{row.magnitude_min:g}以上：{percent_ja(row.probability)}"
             + (f"（データから決めきれない幅を含めると{known}）" if known else "")
             + f"、{number}。"
+        )
+    if s.missed is not None:
+        out.append(
+            "大きな地震の後しばらくは、小さな地震の検出漏れがあります。この予測ではそれを考慮しています。"
+            + (
+                f"過去30日間では、最も多い時でM{s.missed:.1f}未満の地震が漏れていました。"
+                if s.missed > s.completeness
+                else "過去30日間には、そのような検出漏れはなかったとみています。"
+            )
         )
     if s.generic:
         out.append(

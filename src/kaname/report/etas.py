@@ -107,6 +107,7 @@ def coverage(table: pd.DataFrame, *, titles: dict[str, str]) -> Figure:
         "normal": ("o", style.BLUE, -0.12),
         "posterior": ("s", style.VERMILION, 0.12),
         "likelihood ratio": ("D", style.GREEN, 0.12),
+        "bootstrap": ("^", style.VERMILION, 0.0),
     }
     for axes, (case, title) in zip(np.atleast_1d(figure.subplots(len(titles), 1)), titles.items()):
         rows = table[table["case"] == case]
