@@ -64,6 +64,26 @@ def test_a_model_is_stored_and_read_back(model, catalogue):
     assert json.loads((model / "run.json").read_text())["settings"]["magnitude_min"] == 3.0
 
 
+def test_a_fit_is_repeated_for_its_errors(catalogue, tmp_path, capsys):
+    words = ["etas", "fit", catalogue, "--bounds", "140,36,141,37", "--start", "2018-03-01", "--no-taper"]
+    words += ["--end", "2018-10-01", "--magnitude-min", "3", "--out", tmp_path, "--json"]
+    assert main(list(map(str, words))) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert "known background" in plain["standard_errors"]
+    assert main([*map(str, words), "--bootstrap", "10"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["bootstrap"] == {"refits": 10, "failed": 0} and "standard_errors" not in said
+    low, high = said["mu"]["interval_95"]
+    assert 0 < low < said["mu"]["value"] - said["mu"]["bias"] < high
+    assert said["mu"]["value"] == plain["mu"]["value"]
+    stored = json.loads((tmp_path / "etas.json").read_text())["bootstrap"]
+    assert stored["omega"] == said["omega"] and "tau" not in stored
+    known = load(tmp_path)
+    assert known.bootstrap_.n == len(pd.read_parquet(tmp_path / "bootstrap.parquet")) == 10
+    assert main([*map(str, words), "--bootstrap", "5"]) == 2
+    assert "at least 10 refits" in capsys.readouterr().err
+
+
 def test_a_period_is_scored_and_written_down(model, catalogue, tmp_path, capsys):
     words = ["etas", "test", model, catalogue, "--start", "2020-07-01", "--end", "2021-01-01"]
     words += ["--ledger", tmp_path / "ledger.csv", "--data", "made up", "--json"]

@@ -4,7 +4,8 @@ The covariance of `kaname.discovery.seismicity.etas.fitting` takes the density o
 Here the fitted model simulates the targets anew, many times; each catalogue is fitted with the same settings,
 its background found anew; and how far the refits scatter, and how far their mean misses what they were made
 from, is what the fit itself is held to do about the truth (Efron & Tibshirani 1993,
-doi:10.1007/978-1-4899-4541-9).
+doi:10.1007/978-1-4899-4541-9; for ETAS with a known background Dutilleul, Genest & Peng 2024,
+doi:10.1093/gji/ggae003).
 """
 
 from __future__ import annotations
