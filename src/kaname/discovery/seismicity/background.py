@@ -16,6 +16,7 @@ from kaname.core.errors import InputError
 from kaname.core.geo import EARTH_RADIUS_KM, on_sphere
 from kaname.discovery.seismicity.elementary import exp
 from kaname.discovery.seismicity.region import Region
+from kaname.discovery.seismicity.tessellation import Tessellation
 
 
 class Background(Protocol):
@@ -28,6 +29,10 @@ class Background(Protocol):
 
     def density(self, longitude: ArrayLike, latitude: ArrayLike) -> NDArray[np.float64]:
         """Return the density at points [1/km2]; over the region it integrates to one."""
+        ...
+
+    def share(self, cells: Tessellation) -> NDArray[np.float64]:
+        """Return the integral of the density over each cell of a tessellation of the region."""
         ...
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -49,6 +54,10 @@ class Uniform:
         """See `Background`."""
         shape = np.broadcast(np.asarray(longitude), np.asarray(latitude)).shape
         return np.full(shape, 1 / (self.area_km2 or self.region.area_km2))
+
+    def share(self, cells: Tessellation) -> NDArray[np.float64]:
+        """See `Background`."""
+        return cells.area_km2 / (self.area_km2 or self.region.area_km2)
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See `Background`."""
@@ -120,6 +129,11 @@ class KernelDensity:
         place = on_sphere(np.ravel(latitude), np.ravel(longitude))
         total = _gaussians(self._place, self._width, self._weight, place, np.full(place.shape[1], -1))
         return np.asarray((1 - self.uniform) * total / self._total + self.uniform / self._area)
+
+    def share(self, cells: Tessellation) -> NDArray[np.float64]:
+        """See `Background`."""
+        total = cells.gaussians(self._longitude, self._latitude, self._weight, self._width)
+        return (1 - self.uniform) * total / self._total + self.uniform * cells.area_km2 / self._area
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See `Background`."""

@@ -17,7 +17,8 @@ from kaname.core.geo import EARTH_RADIUS_KM
 _BULGE_KM = 0.005
 """Edges straight in longitude and latitude are cut so short that chords leave them by less than this."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
-_NEAR_KM = 0.02
+NEAR_KM = 0.02
+"""Panels of an edge are no finer than this about the point nearest to it."""
 _GROWTH = 2.5
 
 
@@ -53,7 +54,7 @@ class Region:
             raise InputError("the corners of a region must be finite, latitudes within -90 and 90")
         if longitude[0] == longitude[-1] and latitude[0] == latitude[-1]:
             longitude, latitude = longitude[:-1], latitude[:-1]
-        signed = _area(longitude, latitude)
+        signed = signed_area(longitude, latitude)
         if signed < 0:
             longitude, latitude = longitude[::-1], latitude[::-1]
         object.__setattr__(self, "longitude", np.ascontiguousarray(longitude))
@@ -92,7 +93,7 @@ class Region:
     @property
     def area_km2(self) -> float:
         """Area on the sphere [km2]."""
-        return abs(_area(self.longitude, self.latitude)) * EARTH_RADIUS_KM**2
+        return abs(signed_area(self.longitude, self.latitude)) * EARTH_RADIUS_KM**2
 
     def contains(self, longitude: ArrayLike, latitude: ArrayLike) -> NDArray[np.bool_]:
         """Return which points lie inside; points on a western or southern edge do."""
@@ -107,18 +108,9 @@ class Region:
 
     def outline(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return longitude and latitude of the outline, cut so that great circles between them follow it."""
-        lon, lat = [], []
-        for a, b, c, d in zip(
-            self.longitude, self.latitude, np.roll(self.longitude, -1), np.roll(self.latitude, -1)
-        ):
-            middle = np.radians((b + d) / 2)
-            width = EARTH_RADIUS_KM * np.radians(c - a) * np.cos(middle)
-            bulge = width**2 / (8 * EARTH_RADIUS_KM) * abs(np.tan(middle))
-            n = max(1, int(np.ceil(np.sqrt(bulge / _BULGE_KM))))
-            share = np.arange(n) / n
-            lon.append(a + share * (c - a))
-            lat.append(b + share * (d - b))
-        return np.concatenate(lon), np.concatenate(lat)
+        to = np.roll(self.longitude, -1), np.roll(self.latitude, -1)
+        lon, lat, _ = cut_edges(self.longitude, self.latitude, *to)
+        return lon, lat
 
     def quadrature(self, longitude: ArrayLike, latitude: ArrayLike) -> Quadrature:
         """Return the nodes that integrate isotropic kernels about points over this region."""
@@ -165,7 +157,25 @@ def _ring(found: Any) -> Any:
     raise ValueError(f"found {found['type']}, expected one polygon")
 
 
-def _area(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> float:
+def cut_edges(
+    longitude: NDArray[np.float64],
+    latitude: NDArray[np.float64],
+    to_longitude: NDArray[np.float64],
+    to_latitude: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return where the pieces of edges begin that great circles follow, and of which edge each is."""
+    middle = np.radians((latitude + to_latitude) / 2)
+    width = EARTH_RADIUS_KM * np.radians(to_longitude - longitude) * np.cos(middle)
+    bulge = width**2 / (8 * EARTH_RADIUS_KM) * np.abs(np.tan(middle))
+    n = np.maximum(1, np.ceil(np.sqrt(bulge / _BULGE_KM))).astype(np.int64)
+    edge = np.repeat(np.arange(len(n)), n)
+    share = (np.arange(len(edge)) - np.repeat(np.cumsum(n) - n, n)) / n[edge]
+    lon = longitude[edge] + share * (to_longitude - longitude)[edge]
+    lat = latitude[edge] + share * (to_latitude - latitude)[edge]
+    return lon, lat, edge
+
+
+def signed_area(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> float:
     """Return the signed area on the unit sphere; edges are straight in longitude and latitude."""
     lon, lat = np.radians(longitude), np.radians(latitude)
     across, up = np.roll(lon, -1) - lon, np.roll(lat, -1) - lat
@@ -207,8 +217,8 @@ def _quadrature(lon, lat, corner_lon, corner_lat, nodes, weights, squared, weigh
                 continue
             low = (a * dx + b * dy) / length
             high = low + length
-            scale = max(height, _NEAR_KM)
-            at += _panels(
+            scale = max(height, NEAR_KM)
+            at += panels(
                 low,
                 high,
                 height,
@@ -226,7 +236,8 @@ def _quadrature(lon, lat, corner_lon, corner_lat, nodes, weights, squared, weigh
 
 
 @njit(cache=True, error_model="numpy")
-def _panels(low, high, height, scale, sign, nodes, weights, squared, weight, at, count_only):  # type: ignore[no-untyped-def]
+def panels(low, high, height, scale, sign, nodes, weights, squared, weight, at, count_only):  # type: ignore[no-untyped-def]
+    """Write the nodes along a straight edge that passes a point at ``height``; return how many they are."""
     # Panels grow with the distance from the foot of the perpendicular; in each the angle is the variable.
     n = 0
     left = low

@@ -73,6 +73,12 @@ class Hidden:
         """Return the same with its intervals cut at ``end`` [day]."""
         return replace(self, begin=np.minimum(self.begin, end), end=np.minimum(self.end, end))
 
+    def seen_at(self, day: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the share that is seen at times of the period [day]."""
+        k = np.searchsorted(self.begin, day, side="right") - 1
+        within = (k >= 0) & (day < np.append(self.end, -np.inf)[k])
+        return np.asarray(1 - np.where(within, np.append(self.share, 0.0)[k], 0.0))
+
     @property
     def days(self) -> float:
         """Length of a time without any earthquake that would hide as many of the background [day]."""

@@ -118,19 +118,30 @@ def pair_sums(time, place, magnitude, size, zone, target, c, omega, inverse_tau,
 
 
 @njit(fastmath=_FAST, error_model="numpy", parallel=True, cache=True)
-def pair_rates(time, place, size, zone, target, c, omega, inverse_tau, rho, radius_km):  # type: ignore[no-untyped-def]
-    """Return the first of `pair_sums` alone, in half the time."""
+def pair_rates(  # type: ignore[no-untyped-def]
+    time, place, size, zone, at_time, at_place, before, c, omega, inverse_tau, rho, radius_km
+):
+    """Return the first of `pair_sums` alone, in half the time, at any time and place.
+
+    Parameters
+    ----------
+    time, place, size, zone
+        Of all events, see `pair_sums`.
+    at_time, at_place, before
+        Where it is wanted, [day] ``(m,)``, [km] ``(3, m)``, and how many events come before each, int64.
+    c, omega, inverse_tau, rho, radius_km
+        See `pair_sums`.
+    """
     curvature = 1.0 / radius_km**2
     one_omega, one_rho = 1.0 + omega, 1.0 + rho
-    out = np.zeros(len(target))
+    out = np.zeros(len(before))
     x, y, z = place[0], place[1], place[2]
-    for k in prange(len(target)):
-        j = target[k]
-        t_j, x_j, y_j, z_j = time[j], x[j], y[j], z[j]
+    for k in prange(len(before)):
+        t_k, x_k, y_k, z_k = at_time[k], at_place[0, k], at_place[1, k], at_place[2, k]
         total = 0.0
-        for i in range(j):
-            delay = t_j - time[i]
-            near = _arc_squared(x_j - x[i], y_j - y[i], z_j - z[i], curvature) + zone[i]
+        for i in range(before[k]):
+            delay = t_k - time[i]
+            near = _arc_squared(x_k - x[i], y_k - y[i], z_k - z[i], curvature) + zone[i]
             log_soon, log_near, _ = _two_logs(delay + c, near)
             total += exp(size[i] - delay * inverse_tau - one_omega * log_soon - one_rho * log_near)
         out[k] = total

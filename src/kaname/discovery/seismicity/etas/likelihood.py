@@ -120,9 +120,29 @@ class Likelihood:
 
     def rates(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return the rate at each target given what came before [1/day/km2]."""
-        with self._threads():
-            triggered = pair_rates(self.day, self.place, *self._kernel(parameters))
-        return np.asarray((parameters.mu * self.density + triggered) * self._seen)
+        at = self.day[self.target], self.place[:, self.target]
+        return self._rates(parameters, *at, self.target, self.density) * self._seen
+
+    def rates_at(
+        self,
+        parameters: EtasParameters,
+        day: NDArray[np.float64],
+        place: NDArray[np.float64],
+        density: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return the rate at any times and places of the period given what came before [1/day/km2].
+
+        Parameters
+        ----------
+        parameters
+            Of the model.
+        day, place
+            Since the start ``(n,)``, and [km] ``(3, n)``.
+        density
+            Of the background there [1/km2] ``(n,)``.
+        """
+        rate = self._rates(parameters, day, place, np.searchsorted(self.day, day), density)
+        return rate if self.hidden is None else rate * self.hidden.seen_at(day)
 
     def rates_in_time(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return the rate over the region at the time of each target [1/day]."""
@@ -142,7 +162,7 @@ class Likelihood:
 
     def expected(self, parameters: EtasParameters) -> float:
         """Return how many targets are expected, given the sources."""
-        return float(parameters.mu * self._open + self.expected_by_source(parameters).sum())
+        return float(parameters.mu * self.open_days + self.expected_by_source(parameters).sum())
 
     def log_likelihood(self, parameters: EtasParameters) -> float:
         """Return the log-likelihood of the targets (Daley & Vere-Jones 2003, eq. 7.2.4)."""
@@ -151,6 +171,11 @@ class Likelihood:
     def productivity(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return k0 exp(a m) of each source, with that of its companions which are not seen."""
         return np.asarray(np.exp(self._size(parameters)))
+
+    def in_the_period(self, parameters: EtasParameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return k0 exp(a m) times the integral of the decay, and d exp(gamma m), of each source."""
+        times = self._times(parameters, self.days)[:, 0]
+        return np.asarray(self.productivity(parameters) * times), self._zone(parameters)
 
     def space_integrals(self, parameters: EtasParameters) -> NDArray[np.float64]:
         """Return, for each source, how much of its kernel falls where aftershocks are counted."""
@@ -168,7 +193,7 @@ class Likelihood:
         triggered, slope, number = self.triggered(p)
         rate = p.mu * self.density + triggered
         slope = np.column_stack([p.mu * self.density, slope]) / rate[:, np.newaxis]
-        expected = np.append(p.mu * self._open, number)
+        expected = np.append(p.mu * self.open_days, number)
         value = float(self.weight * np.log(rate * self._seen).sum() - expected[0] - expected[1])
         return value, self.weight * slope.sum(axis=0) - expected, self.weight * slope.T @ slope
 
@@ -226,6 +251,21 @@ class Likelihood:
     def _zone(self, p: EtasParameters) -> NDArray[np.float64]:
         return np.asarray(p.d * np.exp(p.gamma * self.magnitude))
 
+    def _rates(
+        self,
+        p: EtasParameters,
+        day: NDArray[np.float64],
+        place: NDArray[np.float64],
+        before: NDArray[np.int64],
+        density: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return the rate of all earthquakes, hidden or not, given the first ``before`` sources."""
+        size, zone = self._size(p), self._zone(p)
+        shape = p.c, p.omega, 1 / p.tau, p.rho, self.radius_km
+        with threads_for(int(before.sum())):
+            triggered = pair_rates(self.day, self.place, size, zone, day, place, before, *shape)
+        return np.asarray(p.mu * density + triggered)
+
     def _kernel(self, p: EtasParameters) -> Any:
         size, zone = self._size(p), self._zone(p)
         return size, zone, self.target, p.c, p.omega, 1 / p.tau, p.rho, self.radius_km
@@ -238,7 +278,8 @@ class Likelihood:
         return 1.0 if self.hidden is None else self.hidden.seen
 
     @property
-    def _open(self) -> float:
+    def open_days(self) -> float:
+        """Length of the period [day], times of which a share is hidden counted by what is seen."""
         return self.days if self.hidden is None else self.days - self.hidden.days
 
     def _times(self, p: EtasParameters, end: float) -> NDArray[np.float64]:

@@ -53,10 +53,7 @@ def transformed_times(likelihood: Likelihood, parameters: EtasParameters) -> Tra
     value = p.mu * times + np.asarray(triggered)
     if hidden is not None:
         # Of every step the share that is seen.
-        middle = (times[1:] + times[:-1]) / 2
-        k = np.searchsorted(hidden.begin, middle, side="right") - 1
-        within = (k >= 0) & (middle < np.append(hidden.end, -np.inf)[k])
-        seen = 1 - np.where(within, np.append(hidden.share, 0.0)[k], 0.0)
+        seen = hidden.seen_at((times[1:] + times[:-1]) / 2)
         steps = np.append(value[0], np.diff(value)) * np.append(1.0, seen)
         value = np.cumsum(steps)[np.searchsorted(times, asked)]
     inner, total = value[:-1], float(value[-1])
