@@ -16,7 +16,8 @@ from kaname.discovery.seismicity.background import KernelDensity, Uniform
 from kaname.discovery.seismicity.completeness import CompletenessSteps
 from kaname.discovery.seismicity.contract import Target
 from kaname.discovery.seismicity.ensemble import around
-from kaname.discovery.seismicity.etas.bootstrap import Bootstrap, bootstrap
+from kaname.discovery.seismicity.etas.bootstrap import Bootstrap, bootstrap, error_of
+from kaname.discovery.seismicity.etas.fitting import Maximum
 from kaname.discovery.seismicity.etas.model import Etas, KernelSettings
 from kaname.discovery.seismicity.etas.parameters import NAMES, EtasParameters
 from kaname.discovery.seismicity.etas.simulation import resimulate
@@ -100,11 +101,23 @@ def test_it_knows_more_than_the_covariance(fitted, refits):
     assert 0.5 < np.median(refits.standard_error[FREE] / error[FREE]) < 2
 
 
+def test_errors_are_measured_by_what_each_refit_states():
+    one = Maximum(TRUE, 0.0, np.diag(np.where(FREE, 0.04, 0.0)), 1, True)
+    away = replace(TRUE, mu=TRUE.mu * 1.2, omega=TRUE.omega + 0.1)
+    same = error_of(replace(one, parameters=away), one)
+    assert same == pytest.approx([np.log(1.2), 0, 0, 0, 0.1, 0, 0, 0, 0])
+    # Twice as unsure: half as far. What ended at a bound has no error of its own.
+    assert error_of(Maximum(away, 0.0, 4 * one.covariance, 1, True), one) == pytest.approx(same / 2)
+    stuck = 4 * one.covariance
+    stuck[4, 4] = 0
+    assert error_of(Maximum(away, 0.0, stuck, 1, True), one)[[0, 4]] == pytest.approx([same[0] / 2, 0.1])
+
+
 def normal(n, seed, *, fitted, shift, factor):
     rng = np.random.default_rng(seed)
-    refitted = np.tile(TRUE.vector(), (n, 1))
-    refitted[:, FREE] = fitted[FREE] + shift + rng.standard_normal((n, 8)) @ factor.T
-    return Bootstrap(fitted, refitted, np.zeros((n, 9), bool))
+    error = np.zeros((n, 9))
+    error[:, FREE] = shift + rng.standard_normal((n, 8)) @ factor.T
+    return Bootstrap(fitted, fitted + error, error, np.zeros((n, 9), bool))
 
 
 def test_intervals_of_few_refits_hold_at_their_rate():
@@ -128,7 +141,8 @@ def test_what_is_stored_is_read_back(fitted, refits, events, tmp_path):
     model.bootstrap_ = refits
     save(model, tmp_path)
     known = load(tmp_path).bootstrap_
-    assert known is not None and np.allclose(known.refitted[:, FREE], refits.refitted[:, FREE], rtol=1e-12)
+    assert known is not None and (known.error == refits.error).all()
+    assert np.allclose(known.refitted[:, FREE], refits.refitted[:, FREE], rtol=1e-12)
     said, again = (pd.DataFrame(b.summary()) for b in (refits, known))
     assert list(said.columns) == [n for n in NAMES if n != "tau"]
     low, high = said.loc["interval_95", "omega"]
@@ -159,10 +173,10 @@ def test_what_is_wrong_is_said(fitted, events, refits, tmp_path):
         bootstrap(load(tmp_path), events, TARGET)
     with pytest.raises(InputError, match="no ETAS parameter"):
         refits.interval("nu")
-    lost = refits.refitted.copy()
+    lost = refits.error.copy()
     lost[:2] = np.nan
-    part = replace(refits, refitted=lost)
+    part = replace(refits, error=lost)
     assert part.n == 10 and part.failed == 2 and np.isfinite(part.standard_error).all()
     lost[2] = np.nan
     with pytest.raises(InputError, match="9 of 12 refits succeeded"):
-        replace(refits, refitted=lost)
+        replace(refits, error=lost)

@@ -3,7 +3,8 @@
 The covariance of `kaname.discovery.seismicity.etas.fitting` takes the density of the background as known.
 Here the fitted model simulates the targets anew, many times; each catalogue is fitted with the same settings,
 its background found anew; and how far the refits scatter, and how far their mean misses what they were made
-from, is what the fit itself is held to do about the truth (Efron & Tibshirani 1993,
+from, is what the fit itself is held to do about the truth: measured, as some refits are surer than others, by
+the covariance that each states, and put back into that of the fit (bootstrap-t; Efron & Tibshirani 1993,
 doi:10.1007/978-1-4899-4541-9; for ETAS with a known background Dutilleul, Genest & Peng 2024,
 doi:10.1093/gji/ggae003).
 """
@@ -23,7 +24,7 @@ from scipy import stats
 
 from kaname.core.errors import InputError
 from kaname.discovery.seismicity.contract import Target
-from kaname.discovery.seismicity.etas.fitting import HIGH, LOW
+from kaname.discovery.seismicity.etas.fitting import HIGH, LOW, Maximum
 from kaname.discovery.seismicity.etas.model import Etas
 from kaname.discovery.seismicity.etas.parameters import LOGARITHMIC, NAMES, EtasParameters
 from kaname.discovery.seismicity.etas.simulation import resimulate
@@ -50,6 +51,9 @@ class Bootstrap:
         `EtasParameters.vector` of the fit ``(9,)``.
     refitted
         That of each refit ``(n, 9)``; rows of refits that failed are NaN.
+    error
+        How far each missed ``fitted`` ``(n, 9)``: L M^-1 (refitted - fitted), where L and M are the Cholesky
+        factors of the covariances of the fit and of the refit. NaN where it failed.
     at_bound
         Which parameters of a refit ended at the bounds of the search ``(n, 9)``.
 
@@ -61,6 +65,7 @@ class Bootstrap:
 
     fitted: Floats
     refitted: Floats
+    error: Floats
     at_bound: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
@@ -73,27 +78,27 @@ class Bootstrap:
     @property
     def n(self) -> int:
         """Number of refits that succeeded."""
-        return int((~self._failed).sum())
+        return len(self._found)
 
     @property
     def failed(self) -> int:
         """Number of refits that did not."""
-        return int(self._failed.sum())
+        return len(self.error) - self.n
 
     @property
     def free(self) -> NDArray[np.bool_]:
         """Which parameters were fitted ``(9,)``."""
-        return np.asarray(np.isfinite(self.fitted) & (np.ptp(self._found, axis=0) > 0))
+        return np.asarray(np.ptp(self._found, axis=0) > 0)
 
     @property
     def bias(self) -> Floats:
         """How far the refits miss, in the mean, what they were made from ``(9,)``."""
-        return np.where(self.free, self._found.mean(axis=0) - self.fitted, 0.0)
+        return np.asarray(self._found.mean(axis=0))
 
     @property
     def covariance(self) -> Floats:
-        """Of the refits, by `EtasParameters.vector` ``(9, 9)``; of what is fixed, zero."""
-        return np.where(np.outer(self.free, self.free), np.cov(self._found, rowvar=False), 0.0)
+        """Of the errors, by `EtasParameters.vector` ``(9, 9)``; of what is fixed, zero."""
+        return np.asarray(np.cov(self._found, rowvar=False))
 
     @property
     def standard_error(self) -> Floats:
@@ -161,31 +166,27 @@ class Bootstrap:
         return out
 
     def table(self) -> pd.DataFrame:
-        """Return the refits, scales as such, and which ended at a bound: a row each."""
+        """Return the refits, scales as such, their errors, and which ended at a bound: a row each."""
         columns = {
             name: np.exp(self.refitted[:, k]) if name in LOGARITHMIC else self.refitted[:, k]
             for k, name in enumerate(NAMES)
         }
+        error = {f"{name}_error": self.error[:, k] for k, name in enumerate(NAMES)}
         bound = {f"{name}_at_bound": self.at_bound[:, k] for k, name in enumerate(NAMES)}
-        return pd.DataFrame({**columns, **bound})
+        return pd.DataFrame({**columns, **error, **bound})
 
     @classmethod
     def of(cls, fitted: EtasParameters, table: pd.DataFrame) -> Bootstrap:
         """Return what `table` wrote of the refits of a fit."""
         values = {name: table[name].to_numpy(float) for name in NAMES}
         vectors = np.column_stack([np.log(v) if n in LOGARITHMIC else v for n, v in values.items()])
+        error = np.column_stack([table[f"{name}_error"].to_numpy(float) for name in NAMES])
         bound = np.column_stack([table[f"{name}_at_bound"].to_numpy(bool) for name in NAMES])
-        return cls(fitted.vector(), vectors, bound)
-
-    @property
-    def _failed(self) -> NDArray[np.bool_]:
-        return np.asarray(np.isnan(self.refitted).any(axis=1))
+        return cls(fitted.vector(), vectors, error, bound)
 
     @property
     def _found(self) -> Floats:
-        """Refits that succeeded; a tau without end is the same in all, and zero here."""
-        found = self.refitted[~self._failed]
-        return np.where(np.isfinite(found), found, 0.0)
+        return self.error[~np.isnan(self.error).any(axis=1)]
 
 
 def bootstrap(
@@ -223,8 +224,8 @@ def bootstrap(
     law = GutenbergRichter(model.b_, target.magnitude_min, model.magnitude_max)
     refit = copy(model)
     refit.first, refit.progress = model.parameters_, None
-    fitted = np.diag(model.maximum_.covariance) > 0
-    vectors, bound = np.full((n, len(NAMES)), np.nan), np.zeros((n, len(NAMES)), bool)
+    vectors, errors = np.full((2, n, len(NAMES)), np.nan)
+    bound = np.zeros((n, len(NAMES)), bool)
     for k in range(n):
         try:
             made = resimulate(
@@ -232,11 +233,23 @@ def bootstrap(
                 seed=[seed, k],
             )  # fmt: skip
             refit.fit(made, target)
-        except InputError as error:
+            errors[k] = error_of(refit.maximum_, model.maximum_)
+        except (InputError, np.linalg.LinAlgError) as error:
             log.warning("refit %d of %d failed: %s", k + 1, n, error)
         else:
             vectors[k] = refit.parameters_.vector()
-            bound[k] = fitted & (np.diag(refit.maximum_.covariance) == 0)
+            bound[k] = (np.diag(model.maximum_.covariance) > 0) & (np.diag(refit.maximum_.covariance) == 0)
         if progress is not None:
             progress(k + 1, n)
-    return Bootstrap(model.parameters_.vector(), vectors, bound)
+    return Bootstrap(model.parameters_.vector(), vectors, errors, bound)
+
+
+def error_of(refit: Maximum, fit: Maximum) -> Floats:
+    """Return how far a refit missed the fit (`Bootstrap.error`); what either found at a bound, as it is."""
+    a, b = refit.parameters.vector(), fit.parameters.vector()
+    # A tau without end is the same in both.
+    error = np.subtract(a, b, out=np.zeros(len(a)), where=a != b)
+    inner = (np.diag(refit.covariance) > 0) & (np.diag(fit.covariance) > 0)
+    own, wanted = (np.linalg.cholesky(m.covariance[np.ix_(inner, inner)]) for m in (refit, fit))
+    error[inner] = wanted @ np.linalg.solve(own, error[inner])
+    return error
