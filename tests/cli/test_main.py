@@ -167,6 +167,21 @@ def test_a_reader_that_leaves_is_no_error_message():
     assert done.returncode == 1
 
 
+def test_a_refusal_of_the_system_is_one_line(verb, tmp_path, capsys):
+    file = tmp_path / "a_file"
+    file.write_text("")
+    verb(lambda: (file / "below").mkdir(parents=True))
+    assert main(["doctor"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"kaname: {file / 'below'}: Not a directory; a file stands where a folder is expected, name another"
+    ]
+    verb(lambda: file.mkdir(parents=True, exist_ok=True))
+    assert main(["doctor"]) == 1
+    assert "a folder is expected" in capsys.readouterr().err
+    assert main(["--debug", "doctor"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_files_with_an_underscore_are_no_verbs():
     folder = Path(cli.__file__).parent
     assert set(verbs()) == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,20 @@ def test_wrong_use_is_explained(
     words = [w.format(records) if w == "{}" else w for w in words]
     assert main(["shakemap", *words, "--out", str(tmp_path / "out")]) in (1, 2)
     assert message in capsys.readouterr().err
+
+
+def test_a_period_that_no_table_has(
+    records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["shakemap", "quake", "--stations", str(records), "--out", str(tmp_path / "o"), *MODEL]
+    assert main([*words, "--measure", "sa(0.33)"]) == 2
+    assert "0.25, 0.3, 0.4" in capsys.readouterr().err
+
+
+def test_numbers_that_are_told_have_a_unit(
+    records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["shakemap", "quake", "--stations", str(records), "--out", str(tmp_path / "o"), *MODEL]
+    assert main([*words, "--spacing", "0.3", "--measure", "pgv"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"event term \+\d\.\d\d ln units, largest median \S+ cm/s, sigma .* ln units", told)

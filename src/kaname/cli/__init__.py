@@ -20,7 +20,7 @@ from typing import Annotated
 import typer
 
 from kaname import __version__
-from kaname.core.errors import InputError, KanameError
+from kaname.core.errors import ExitCode, InputError, KanameError
 
 
 def verbs() -> dict[str, str]:
@@ -66,7 +66,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             sys.stderr.write(f"kaname: {error}\n")
         return int(error.exit_code)
+    except OSError as error:
+        if "--debug" in words[:n_global]:
+            traceback.print_exception(error)
+        else:
+            sys.stderr.write(f"kaname: {_refused(error)}\n")
+        return int(ExitCode.ERROR)
     return 0
+
+
+def _refused(error: OSError) -> str:
+    """Say what the system refused: a file where a folder should be, rights, space."""
+    where = f"{error.filename}: " if error.filename else ""
+    hint = ""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        hint = "; a file stands where a folder is expected, name another"
+    return f"{where}{error.strerror or error}{hint}"
 
 
 def _application(called: str) -> typer.Typer:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaname.cli._steps import tell_failures
 from kaname.core.errors import ExitCode
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_SHOWN = 20
 
 Root = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="Folder of the archive.")]
 Ids = Annotated[
@@ -52,12 +51,7 @@ def finish(
         typer.echo(json.dumps({**summary, "failures": rows_json}, indent=2, default=str))
     else:
         typer.echo(text)
-        for row in rows[:_SHOWN]:
-            typer.echo(f"{row['subject']}: {row['error']}: {row['message']}", err=True)
-        if len(rows) > _SHOWN:
-            typer.echo(
-                f"and {len(rows) - _SHOWN} more failures; --json or --failures FILE shows all", err=True
-            )
+        tell_failures(rows, len(rows), "--json or --failures FILE")
     if rows:
         raise typer.Exit(ExitCode.ERROR if nothing else ExitCode.PARTIAL)
 

@@ -9,10 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from kaname.cli._options import AsJson
+from kaname.cli._steps import tell_failures
 
 app = typer.Typer(no_args_is_help=True, help="Build and query a database of strong-motion records.")
 
-Folder = Annotated[Path, typer.Option("--db", help="Folder of the database; made when absent.")]
+_REJECTED = """
+    SELECT reason, count(*) AS n FROM ground_motions WHERE quality = 'rejected'
+    GROUP BY reason ORDER BY n DESC, reason
+"""
 
 
 def __getattr__(name: str) -> Any:
@@ -33,7 +37,7 @@ def build(
             help="Files and folders: records, waveforms with StationXML, flatfiles, event.json, .fsp.",
         ),
     ],
-    db: Folder,
+    db: Annotated[Path, typer.Option("--db", help="Folder of the database; made when absent.")],
     config: Annotated[Path | None, typer.Option("--config", help="TOML; see kaname config records.")] = None,
     region: Annotated[
         str, typer.Option("--region", help="Tectonic region of all inputs, such as active_shallow.")
@@ -60,6 +64,7 @@ def build(
     from kaname.core.errors import ExitCode
     from kaname.core.provenance import inputs_of, software, write_json
     from kaname.modeling.strong_motion.database import build_database
+    from kaname.modeling.strong_motion.database import query as ask
     from kaname.modeling.strong_motion.processing import Settings
 
     started = datetime.now(UTC)
@@ -86,11 +91,14 @@ def build(
             "summary": built.counts,
         },
     )
-    typer.echo(
-        json.dumps(built.counts)
-        if as_json
-        else "\n".join(f"{name}: {n} in {db / name}.parquet" for name, n in built.counts.items())
-    )
+    if as_json:
+        typer.echo(json.dumps(built.counts))
+    else:
+        for name, n in built.counts.items():
+            typer.echo(f"{name}: {n} in {db / name}.parquet")
+        for row in ask(db, _REJECTED).itertuples(index=False):
+            typer.echo(f"  {row.n} rejected: {row.reason}")
+    tell_failures(built.failures.to_dict("records"), len(built.failures), str(db / "failures.parquet"))
     if len(built.failures):
         raise typer.Exit(ExitCode.PARTIAL)
 
@@ -98,7 +106,7 @@ def build(
 @app.command()
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="DuckDB's SQL; see docs/strong-motion.md.")],
-    db: Folder,
+    db: Annotated[Path, typer.Option("--db", help="Folder of the database.")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the answer here (.csv or .parquet) instead.")
     ] = None,
@@ -122,7 +130,7 @@ def query(
     elif as_json:
         typer.echo(answer.to_json(orient="records", date_format="iso"))
     else:
-        typer.echo(answer.to_string(index=False, max_rows=200))
+        typer.echo(answer.to_string(index=False, max_rows=200) if len(answer) else "no row")
 
 
 @app.command()
@@ -145,14 +153,18 @@ def show(
     from kaname.report.strong_motion import processing
     from kaname.signal.response_spectra import response_spectra
 
+    if out.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise InputError(f"--out must end in .png, .svg or .pdf, found {out}")
     found = sort_inputs([path])
     records, _ = gather_records(found.records)
     if found.waveforms:
         places = read_stations(found.stations) if found.stations else None
         records += gather_waveforms(found.waveforms, places)[0]
+    if not records:
+        raise NotFoundError(f"{path} holds no record of strong motion that can be read")
     chosen = [r for r in records if sensor in (None, r.sensor)]
     if len(chosen) != 1:
-        names = ", ".join(sorted({r.sensor for r in records})) or "none"
+        names = ", ".join(sorted({r.sensor for r in records}))
         raise NotFoundError(f"{len(chosen)} records fit; name one of these with --sensor: {names}")
     (record,) = chosen
     horizontals = record.horizontals

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaname.cli._options import AsJson, Bounds, edges_of, numbers
+from kaname.cli._options import AsJson, edges_of, numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,12 @@ def command(
     ] = "boore_2014",
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", metavar="NAME=VALUE", help="Option of the model; may be repeated."),
+        typer.Option(
+            "--option",
+            metavar="NAME=VALUE",
+            help="Option of the model, such as mechanism=unspecified (boore_2014) where no rake is known; "
+            "may be repeated.",
+        ),
     ] = None,
     spatial: Annotated[
         str,
@@ -50,8 +55,15 @@ def command(
             "heresi_miranda_2019, loth_baker_2013, or estimated (range and nugget from these records).",
         ),
     ] = "jayaram_baker_2009_clustered",
-    bounds: Bounds = "",
-    spacing: Annotated[float, typer.Option("--spacing", help="Of the grid [degrees].")] = 0.05,
+    bounds: Annotated[
+        str,
+        typer.Option(
+            "--bounds",
+            metavar="W,S,E,N",
+            help="West, south, east, north of the map in degrees; default: where the stations are.",
+        ),
+    ] = "",
+    spacing: Annotated[float, typer.Option("--spacing", help="Of the points of the map [degrees].")] = 0.05,
     vs30: Annotated[
         float, typer.Option("--vs30", help="Vs30 of points and stations that have no other [m/s].")
     ] = 760.0,
@@ -82,7 +94,7 @@ def command(
         ),
     ] = None,
     uncertainty: Annotated[
-        float, typer.Option("--uncertainty", min=0, help="Of every recording [ln units].")
+        float, typer.Option("--uncertainty", min=0, help="Standard deviation of every recording [ln units].")
     ] = 0.0,
     level: Annotated[
         list[float] | None, typer.Option("--level", help="Level to exceed, unit of the measure; repeatable.")
@@ -96,7 +108,7 @@ def command(
     from kaname.core.errors import InputError
     from kaname.core.geo import EARTH_RADIUS_KM
     from kaname.core.provenance import inputs_of, software, write_json
-    from kaname.core.shaking import column_of
+    from kaname.core.shaking import PERIODS_S, column_of, unit_of
     from kaname.modeling.field import conditioning, maps, moments
     from kaname.modeling.strong_motion.reading import files_of
     from kaname.modeling.strong_motion.sites import read_vs30
@@ -121,6 +133,9 @@ def command(
     epicentre = rupture.hypocentre[0], rupture.hypocentre[1]
     out.mkdir(parents=True, exist_ok=True)
     for name in dict.fromkeys(measure or ["pga"]):
+        if column_of(name) not in records:
+            periods = ", ".join(f"{p:g}" for p in PERIODS_S)
+            raise InputError(f"a table of ground motions has no {name}; the periods of sa are {periods} s")
         known = records[records[column_of(name)] > 0]
         if known.empty:
             raise InputError(
@@ -174,7 +189,9 @@ def command(
             ),
             f"{stem}_above": shaking.exceedance_maps(
                 **drawn,
-                layers={f"Above {k[6:]}": v for k, v in shaped.items() if k.startswith("above_")},
+                layers={
+                    f"Above {k[6:]} {unit_of(name)}": v for k, v in shaped.items() if k.startswith("above_")
+                },
                 stations=shown,
                 title=title,
                 epicentre=epicentre,
@@ -205,7 +222,8 @@ def command(
         summary["measures"][name] = {
             "stations": len(known),
             **about,
-            "largest_median": round(float(shaken.median.max()), 3),
+            "largest_median": float(f"{shaken.median.max():.4g}"),
+            "unit": unit_of(name),
             "sigma_ln": [round(float(v), 3) for v in np.quantile(shaken.sigma, [0.05, 0.5, 0.95])],
             "files": sorted(f.name for f in files),
         }
@@ -369,16 +387,16 @@ def _text(summary: dict[str, Any], out: Path) -> str:
     site = summary["vs30"]
     for what in ("points", "stations"):
         said = {"stated": "stated", "map": f"from {site['map']}", "constant": f"{site['constant_m_s']:g} m/s"}
-        parts = ", ".join(f"{n} {said[how]}" for how, n in site[what].items() if n)
+        parts = ", ".join(f"{said[how]} ({n})" for how, n in site[what].items() if n)
         lines.append(f"  Vs30 of {what}: {parts}")
     for name, found in summary["measures"].items():
         low, middle, high = found["sigma_ln"]
         if "event_term_ln" in found:
-            how = f"event term {found['event_term_ln']:+.2f}"
+            how = f"event term {found['event_term_ln']:+.2f} ln units"
         else:
             how = f"from {found['records_learned_from']} records of {found['events_learned_from']} events"
         lines.append(
-            f"  {name}: {found['stations']} stations, {how}, largest median {found['largest_median']:g}, "
-            f"sigma {middle:.2f} ({low:.2f} to {high:.2f})"
+            f"  {name}: {found['stations']} stations, {how}, largest median {found['largest_median']:.3g} "
+            f"{found['unit']}, sigma {middle:.2f} ({low:.2f} to {high:.2f}) ln units"
         )
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from kaname.core.errors import StorageError
@@ -41,9 +42,8 @@ def replacing(path: str | os.PathLike[str], *, sync: bool = False) -> Iterator[P
     except StorageError:
         raise
     except OSError as error:
-        raise StorageError(
-            f"cannot write {target}: {error.strerror or error}; free some space or choose another folder"
-        ) from error
+        hint = "free some space" if error.errno in (ENOSPC, EDQUOT) else "choose another place"
+        raise StorageError(f"cannot write {target}: {error.strerror or error}; {hint}") from error
     finally:
         with suppress(OSError):  # the first error is the one to tell of
             partial.unlink()

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, LogLocator
 
 from kaname.report import style
 from kaname.signal.noise import noise_models
@@ -146,7 +144,7 @@ def _draw_level(axes: Axes, quality: pd.DataFrame, channels: list[str]) -> None:
         axes.text(0.5, 0.5, "nothing but zeros", transform=axes.transAxes, ha="center", color=style.MUTED)
         return
     axes.set_yscale("log")
-    _plain(axes.yaxis)
+    style.plain_log(axes.yaxis)
 
 
 def _draw_noise(axes: Axes, noise: pd.DataFrame, channels: list[str], unit: str) -> None:
@@ -168,16 +166,7 @@ def _draw_noise(axes: Axes, noise: pd.DataFrame, channels: list[str], unit: str)
         axes.plot(period, low, color=style.INK, lw=1, ls="--", label="NLNM, NHNM (Peterson 1993)")
         axes.plot(period, high, color=style.INK, lw=1, ls="--")
     axes.set_xscale("log")
-    _plain(axes.xaxis)
+    style.plain_log(axes.xaxis)
     axes.set_xlabel("Period (s)")
     axes.set_ylabel(_UNIT[unit])
     axes.legend(loc="best", ncols=2)
-
-
-def _plain(axis: Axis) -> None:
-    """Write the numbers of a logarithmic axis as people read them."""
-    low, high = axis.get_view_interval()
-    few = high / low < 30
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))

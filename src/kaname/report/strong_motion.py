@@ -81,10 +81,11 @@ def processing(
     axes.set_xlabel("Time after the first sample [s]; dashed: onset")
     axes = figure.add_subplot(grid[:2, 1])
     if len(frequency_hz):
-        for channel, s, n, colour in zip(channels, signal, noise, _COLOURS):
-            axes.loglog(frequency_hz, s, color=colour, lw=1.2, label=channel)
+        for s, n, colour in zip(signal, noise, _COLOURS):
+            axes.loglog(frequency_hz, s, color=colour, lw=1.2)
             axes.loglog(frequency_hz, n, color=colour, lw=0.8, ls=":")
-        axes.legend(loc="lower left")
+        style.plain_log(axes.xaxis)
+        style.plain_log(axes.yaxis)
     else:
         axes.text(
             0.5, 0.5, "no noise to compare with", ha="center", transform=axes.transAxes, color=style.MUTED
@@ -98,6 +99,8 @@ def processing(
     axes = figure.add_subplot(grid[2, 1])
     for (name, (period, value)), colour in zip(spectra.items(), (style.INK, *_COLOURS)):
         axes.loglog(period, value, label=name, color=colour, lw=1.2)
+    style.plain_log(axes.xaxis)
+    style.plain_log(axes.yaxis)
     axes.set_title("Response spectra, 5 % damping")
     axes.set_xlabel("Period [s]")
     axes.set_ylabel("cm/s²")

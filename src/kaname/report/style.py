@@ -16,9 +16,11 @@ from typing import Any, ParamSpec, TypeVar
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 # Okabe and Ito's palette: distinguishable with every common form of colour blindness.
 BLUE = "#0072b2"
@@ -107,6 +109,18 @@ def log_ticks(low: float, high: float) -> list[float]:
     tens = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     values = (np.array([1, 2, 5] if high / low < 1000 else [1])[:, None] * tens).ravel()
     return sorted(float(v) for v in values if low <= v <= high)
+
+
+def plain_log(axis: Axis) -> None:
+    """Write the numbers of a logarithmic axis as people read them.
+
+    Powers of ten would be set in mathematical type, which not every machine has.
+    """
+    low, high = axis.get_view_interval()
+    few = high / low < 30
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def say(axes: Axes, text: str) -> None:

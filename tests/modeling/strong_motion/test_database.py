@@ -91,13 +91,16 @@ def test_a_second_build_extends_and_repeats_nothing(built: Path, tmp_path: Path)
 def test_sql_that_is_wrong(built: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot answer"):
         query(built / "db", "SELECT nothing FROM nowhere")
+    for empty in ("", ";"):
+        with pytest.raises(InputError, match="asks nothing"):
+            query(built / "db", empty)
     with pytest.raises(NotFoundError, match="records build"):
         query(tmp_path, "SELECT 1")
     with pytest.raises(NotFoundError):
         build_database([tmp_path / "none"], tmp_path / "db")
     with pytest.raises(NotFoundError, match="no files"):
         build_database([tmp_path], tmp_path / "db")
-    with pytest.raises(InputError, match="tectonic"):
+    with pytest.raises(InputError, match="known are active_shallow"):
         build_database([tmp_path], tmp_path / "db", tectonic_region="here")
 
 
@@ -106,7 +109,7 @@ def test_the_command_line(built: Path, tmp_path: Path, capsys: Any) -> None:
     assert json.loads(capsys.readouterr().out)["ground_motions"] == 1
     assert json.loads((tmp_path / "db" / "run.json").read_text())["summary"]["ground_motions"] == 1
     assert main(["records", "build", str(built / "readme.txt"), "--db", str(tmp_path / "db")]) == 3
-    capsys.readouterr()
+    assert "readme.txt is neither a record" in capsys.readouterr().err
     assert (
         main(
             ["records", "query", "SELECT quality FROM ground_motions", "--db", str(tmp_path / "db"), "--json"]

@@ -150,7 +150,7 @@ def needed(table: pd.DataFrame, columns: Sequence[str], name: str) -> dict[str, 
             rows = ", ".join(map(str, table.index[missing][:5])) + ", ..." * int(missing.sum() > 5)
             raise InputError(
                 f"{name} needs {column}, missing in {missing.sum()} of {len(table)} rows (index {rows}); "
-                "fill it, or leave these rows out"
+                "fill it, leave these rows out, or choose a model or an option that does without it"
             )
         arrays[column] = values
     return arrays

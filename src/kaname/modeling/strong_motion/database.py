@@ -122,7 +122,8 @@ def build_database(
         When there is no such tectonic region.
     """
     if tectonic_region not in GROUND_MOTIONS["tectonic_region"].choices:
-        raise InputError(f"no tectonic region {tectonic_region!r}; known are those of ground_motions")
+        known = ", ".join(filter(None, GROUND_MOTIONS["tectonic_region"].choices))
+        raise InputError(f"no tectonic region {tectonic_region!r}; known are {known}")
     out = Path(folder)
     vs30_map = None if vs30 is None else read_vs30(vs30)
     found = sort_inputs(inputs)
@@ -220,7 +221,10 @@ def query(folder: str | Path, sql: str) -> pd.DataFrame:
             path = str(source / f"{name}.parquet").replace("'", "''")
             connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
         try:
-            return connection.sql(sql).df()
+            answer = connection.sql(sql)
+            if answer is None:
+                raise InputError(f"{sql!r} asks nothing; expected one SELECT")
+            return answer.df()
         except duckdb.Error as error:
             raise InputError(f"the database cannot answer {sql!r}: {error}") from error
 
