@@ -95,6 +95,35 @@ def test_a_period_is_scored_and_written_down(model, catalogue, tmp_path, capsys)
     assert line["data"] == "made up" and line["joint"] == pytest.approx(said["joint"], abs=1e-4)
 
 
+def test_residuals_are_said_and_drawn(model, catalogue, tmp_path, capsys):
+    words = ["etas", "test", model, catalogue, "--start", "2020-07-01", "--end", "2021-01-01"]
+    assert main(list(map(str, [*words, "--out", tmp_path, "--points", "300", "--json"]))) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["thinned"]["expected"] == 300
+    points = pd.read_csv(tmp_path / "thinned.csv")
+    assert len(points) == said["thinned"]["points"]
+    assert points["earthquake"].sum() == said["thinned"]["earthquakes"] > 0
+    cells = pd.read_csv(tmp_path / "voronoi.csv")
+    assert cells["earthquakes"].sum() == said["n"]
+    assert cells["expected"].sum() == pytest.approx(said["expected"], rel=1e-3)
+    assert said["voronoi"]["cells"] == len(cells)
+    assert [row["longitude"] for row in said["places"]] == pd.read_csv(
+        tmp_path / "places.csv"
+    ).longitude.tolist()
+    for name in ("transformed_times.png", "thinned.png", "voronoi.png"):
+        assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
+    assert json.loads((tmp_path / "run.json").read_text())["found"]["joint"] == said["joint"]
+    assert main(list(map(str, words))) == 0
+    printed = capsys.readouterr().out
+    assert "p place and time" in printed and "places:\n  longitude 140." in printed
+    for kind, keys in (("time", ["residual_p_uniform"]), ("none", [])):
+        assert main(list(map(str, [*words, "--residuals", kind, "--json"]))) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert "thinned" not in found and [k for k in found if k == "residual_p_uniform"] == keys
+    assert main(list(map(str, [*words, "--residuals", "some"]))) == 2
+    assert "all, time or none" in capsys.readouterr().err
+
+
 def test_futures(model, catalogue, tmp_path, capsys):
     words = ["etas", "simulate", model, catalogue, "--start", "2021-01-01", "--end", "2021-01-08"]
     words += ["--n", "200", "--out", tmp_path / "futures.parquet", "--json"]

@@ -227,29 +227,51 @@ def test(
         Path | None, typer.Option("--ledger", help="CSV to which the score is appended; see docs/etas.md.")
     ] = None,
     data: Annotated[str, typer.Option("--data", help="Name of the catalogue in the ledger.")] = "",
+    residuals: Annotated[
+        str, typer.Option("--residuals", help="all: in time and space; time; or none.")
+    ] = "all",
+    points: Annotated[
+        float,
+        typer.Option("--points", min=0, help="Points of the thinned residuals; 0: as many as expected."),
+    ] = 0.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for tables and figures of the residuals.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the thinned residuals.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Score a fitted model on a period that it has not seen, and look at its residuals."""
     from dataclasses import asdict
 
+    from kaname.cli._etas_residuals import in_space, in_time
+    from kaname.core.errors import InputError
+    from kaname.core.provenance import inputs_of, software, write_json
     from kaname.discovery.seismicity import ledger as book
-    from kaname.discovery.seismicity.etas.residuals import transformed_times
     from kaname.discovery.seismicity.etas.storage import load
+
+    if residuals not in ("all", "time", "none"):
+        raise InputError(f"--residuals is all, time or none, found {residuals!r}")
 
     known = load(model)
     events = _events(catalog, known.magnitude_bin)
     steps = completeness_of(completeness, large, events, known.reference_, known.magnitude_bin)
     target = _target(known.background_.region, start, end, known.reference_, history, steps)
     score = known.score(events, target)
-    residual = transformed_times(known.likelihood(events, target), known.parameters_)
+    summary: dict[str, Any] = asdict(score)
+    if residuals != "none":
+        summary |= in_time(known, events, target, out)
+    if residuals == "all":
+        summary |= in_space(known, events, target, out, points=points or None, seed=seed)
     if ledger is not None:
         name = f"etas, {model.name}"
         book.append(ledger, data=data or catalog[0].name, model=name, target=target, score=score)
-    summary = {
-        **asdict(score),
-        "residual_p_uniform": residual.p_uniform,
-        "residual_p_exponential": residual.p_exponential,
-    }
+    if out is not None:
+        settings = {
+            "model": model, "start": start, "end": end, "history": history, "completeness": completeness,
+            "large": large, "residuals": residuals, "points": points, "seed": seed,
+        }  # fmt: skip
+        about = {"settings": settings, "inputs": inputs_of(catalog), "software": software()}
+        write_json(out / "run.json", {**about, "found": summary})
     _say(summary, as_json)
 
 
@@ -261,6 +283,10 @@ def _say(summary: dict[str, Any], as_json: bool) -> None:
         if isinstance(value, dict):
             parts = ", ".join(f"{k.replace('_', ' ')} {_short(v)}" for k, v in value.items())
             typer.echo(f"{name}: {parts}")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            typer.echo(f"{name}:")
+            for row in value:
+                typer.echo("  " + ", ".join(f"{k.replace('_', ' ')} {_short(v)}" for k, v in row.items()))
         else:
             typer.echo(f"{name.replace('_', ' ')}: {_short(value)}")
 

@@ -1,17 +1,22 @@
-"""Figures of fitted ETAS models: residuals in time, density of the background, how often intervals hold."""
+"""Figures of fitted ETAS models: residuals in time and space, the background, how often intervals hold."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from kaname.report import style
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MOST_DEVIATE = 4.0
+"""Deviate of the darkest colours."""
 
 
 @style.styled
@@ -47,6 +52,129 @@ def transformed_times(value: ArrayLike, total: float, *, title: str = "") -> Fig
     axes.set_ylabel("earthquakes observed")
     axes.set_title(title)
     axes.legend(loc="upper left")
+    return figure
+
+
+@style.styled
+def thinned(
+    points: pd.DataFrame,
+    outline: tuple[ArrayLike, ArrayLike],
+    pairs: pd.DataFrame,
+    *,
+    title: str = "",
+) -> Figure:
+    """Draw super-thinned residuals on a map and in time, and their pairs with the envelope of even points.
+
+    Parameters
+    ----------
+    points
+        ``time``, ``longitude``, ``latitude``, ``earthquake`` (or simulated).
+    outline
+        Longitudes and latitudes of the region's corners [degree].
+    pairs
+        ``distance_km``, ``delay_day``, ``ratio`` (of pairs to those of even points), ``low``, ``high`` (their
+        envelope): a row each. Three delays are drawn.
+    title
+        What is shown.
+    """
+    figure = style.new_figure(style.WIDTH_IN, 4.4)
+    places, times, ratios = figure.subplots(1, 3, width_ratios=[1.15, 1, 0.9])
+    looks: dict[bool, dict[str, Any]] = {
+        False: {"color": style.ORANGE, "label": "simulated"},
+        True: {"color": style.BLUE, "label": "earthquakes"},
+    }
+    for kind, look in looks.items():
+        some = points[points["earthquake"] == kind]
+        for axes, x in ((places, some["longitude"]), (times, some["time"])):
+            axes.plot(x, some["latitude"], ".", markersize=2, alpha=0.6, **look)
+    lon, lat = (np.append(v, np.asarray(v)[0]) for v in outline)
+    places.plot(lon, lat, color=style.MUTED, linewidth=0.8)
+    places.set_aspect(1 / np.cos(np.radians(lat.mean())))
+    places.set_xlabel("longitude [degree]")
+    places.set_ylabel("latitude [degree]")
+    places.set_title(title)
+    places.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, markerscale=5)
+    times.set_xlabel("time")
+    times.tick_params(axis="x", rotation=30)
+    delays = np.sort(pairs.loc[pairs["low"].notna(), "delay_day"].unique())
+    chosen = delays[np.unique(np.linspace(0, len(delays) - 1, 3).round().astype(int))] if len(delays) else []
+    colours = (style.VERMILION, style.GREEN, style.BLUE)
+    for delay, colour in zip(chosen, colours):
+        rows = pairs[(pairs["delay_day"] == delay) & pairs["low"].notna()]
+        ratios.fill_between(rows["distance_km"], rows["low"], rows["high"], color=colour, alpha=0.15)
+        ratios.plot(
+            rows["distance_km"], rows["ratio"], "o-", markersize=3, color=colour, label=f"{delay:.3g} days"
+        )
+    if len(chosen):
+        ratios.axhline(1, color=style.MUTED, linestyle="--", linewidth=1)
+        ratios.set_xscale("log")
+        near, far = float(pairs["distance_km"].min()), float(pairs["distance_km"].max())
+        ratios.set_xticks(style.log_ticks(near, far))
+        ratios.xaxis.set_major_formatter("{x:g}")
+        ratios.xaxis.set_minor_locator(NullLocator())
+        ratios.legend(loc="upper right", title="closer in time than")
+    else:
+        style.say(ratios, "too few points for pairs")
+    ratios.set_xlabel("closer than [km]")
+    ratios.set_ylabel("pairs, relative to even points")
+    return figure
+
+
+@style.styled
+def voronoi(
+    maps: dict[str, tuple[list[tuple[NDArray[np.float64], NDArray[np.float64]]], NDArray[np.float64]]],
+    worst: pd.DataFrame,
+) -> Figure:
+    """Map the cells of earthquakes, coloured by whether too few or too many were expected in them.
+
+    Parameters
+    ----------
+    maps
+        By title: longitudes and latitudes of the corners of each cell [degree], and the residual of each as a
+        standard normal deviate ``(n,)``, positive where too few were expected. More than one are beside one
+        another, to compare.
+    worst
+        ``longitude``, ``latitude`` of places that are numbered on the first map, in that order.
+    """
+    n = len(maps)
+    figure = style.new_figure(style.WIDTH_IN, 5.6 if n == 1 else 4.4)
+    *drawn, numbers = figure.subplots(1, n + 1, width_ratios=[2.1 if n == 1 else 1.35] * n + [1])
+    bins = np.arange(-6, 6.01, 0.25)
+    for axes, (title, (rings, deviate)), colour in zip(drawn, maps.items(), (style.VERMILION, style.GREEN)):
+        corners = [np.column_stack(ring) for ring in rings]
+        cells = PolyCollection(corners, array=deviate, cmap="RdBu_r", linewidths=0.1, edgecolors="face")
+        cells.set_clim(-_MOST_DEVIATE, _MOST_DEVIATE)
+        cells.set_rasterized(True)
+        axes.add_collection(cells)
+        (west, south), (east, north) = (f(np.vstack(corners), axis=0) for f in (np.min, np.max))
+        axes.set_xlim(west, east)
+        axes.set_ylim(south, north)
+        axes.set_aspect(1 / np.cos(np.radians((south + north) / 2)))
+        axes.grid(False)
+        axes.set_xlabel("longitude [degree]")
+        axes.set_title(title)
+        inside = np.clip(deviate, bins[0], bins[-1])
+        numbers.hist(inside, bins, density=True, histtype="step", color=colour, linewidth=1.3, label=title)
+    drawn[0].set_ylabel("latitude [degree]")
+    for k, row in enumerate(worst.itertuples(), start=1):
+        drawn[0].annotate(
+            str(k),
+            (row.longitude, row.latitude),
+            xytext=(9, 9),
+            textcoords="offset points",
+            fontweight="bold",
+            fontsize=8,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.8},
+            bbox={"boxstyle": "circle,pad=0.15", "facecolor": "white", "linewidth": 0.6},
+        )
+    bar = figure.colorbar(cells, ax=drawn, extend="both", shrink=0.8 if n == 1 else 0.7, aspect=30)
+    bar.set_label("too many expected      deviate      too few expected")
+    normal = np.exp(-(bins**2) / 2) / np.sqrt(2 * np.pi)
+    numbers.plot(bins, normal, color=style.MUTED, linestyle="--", label="normal")
+    numbers.set_xlabel("deviate of a cell")
+    numbers.set_ylabel("share of cells, per unit")
+    numbers.set_ylim(0, 0.55)
+    numbers.legend(loc="upper left")
     return figure
 
 

@@ -141,6 +141,7 @@ def test_the_worst_places_are_where_something_was_left_out(catalogues):
     events = pd.concat([catalogues[0], swarm], ignore_index=True)
     worst = voronoi_residuals(model(), events, TARGET).worst(3)
     assert worst["deviate"].is_monotonic_decreasing and len(worst) == 6
+    assert (worst["half_begin"] <= worst["half_end"]).all()
     assert worst.longitude[0] == pytest.approx(140.2, abs=0.03)
     assert worst.latitude[0] == pytest.approx(36.8, abs=0.03)
     assert (worst["earthquakes"][:3] > worst["expected"][:3]).all()

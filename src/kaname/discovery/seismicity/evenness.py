@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numba import njit, prange
 from numpy.typing import NDArray
 from scipy import stats
@@ -89,6 +90,18 @@ class PairCounts:
     high: Floats
     p: float
 
+    def table(self) -> pd.DataFrame:
+        """Return a row for each distance and delay, the envelope relative to the mean of even points."""
+        far, late = np.meshgrid(self.distance_km, self.delay_day, indexing="ij")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = {
+                "ratio": self.count / self.usual,
+                "low": self.low / self.usual,
+                "high": self.high / self.usual,
+            }
+        columns = {"distance_km": far, "delay_day": late, "pairs": self.count, **relative}
+        return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+
 
 def p_number(n: int, expected: float) -> float:
     """Return the two-sided p-value of a Poisson number."""
@@ -138,7 +151,7 @@ def pair_counts(points: Points, *, n: int = 199, seed: int = 0) -> PairCounts:
     distances costs nothing (Myllymäki et al. 2017, doi:10.1111/rssb.12172).
     """
     size = float(np.sqrt(points.region.area_km2))
-    distance, delay = size / 2.0 ** np.arange(10.0, 3, -1), points.days / 4.0 ** np.arange(5, -1, -1)
+    distance, delay = size / 2.0 ** np.arange(10.0, 3, -1), points.days / 4.0 ** np.arange(5.0, -1, -1)
     m = len(points)
     # Two evenly drawn times are closer than x of the period with probability 2 x - x^2.
     close = 2 * delay / points.days - (delay / points.days) ** 2

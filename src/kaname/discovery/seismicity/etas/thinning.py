@@ -26,8 +26,8 @@ from kaname.discovery.seismicity.evenness import (
 if TYPE_CHECKING:
     from kaname.discovery.seismicity.etas.model import Etas
 
-_MOST = 5000
-"""Most points that are asked for where nothing else is said: pairs of them take the longest."""
+_FEWEST, _MOST = 100, 5000
+"""How many points are asked for where nothing else is said: fewer tell nothing, pairs of more take long."""
 _INTERVALS = 8
 
 
@@ -115,7 +115,7 @@ def super_thinned(
         As in `Etas.score`.
     points
         How many points there should be, which says b. Missing: as many as the model expects earthquakes,
-        5,000 at most.
+        at least 100 and 5,000 at most.
     simulations
         Sets of even points that pairs are compared with.
     seed
@@ -127,7 +127,7 @@ def super_thinned(
         When fewer than ten points are asked for, or there are no targets.
     """
     likelihood, p = model.likelihood(catalogue, target), model.parameters_
-    expected = min(likelihood.expected(p), _MOST) if points is None else float(points)
+    expected = float(np.clip(likelihood.expected(p), _FEWEST, _MOST) if points is None else points)
     if not expected >= 10:
         raise InputError(f"fewer than 10 points tell nothing, found {expected:.3g}; ask for more (points)")
     rate = expected / (target.region.area_km2 * target.days)

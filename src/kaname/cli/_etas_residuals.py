@@ -1,0 +1,73 @@
+"""What `kaname etas test` says of residuals, and the tables and figures that it writes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kaname.discovery.seismicity.contract import Target
+    from kaname.discovery.seismicity.etas.model import Etas
+
+
+def in_time(model: Etas, events: pd.DataFrame, target: Target, out: Path | None) -> dict[str, Any]:
+    """Return the p-values of transformed times; draw them."""
+    from kaname.core.files import replacing
+    from kaname.discovery.seismicity.etas.residuals import transformed_times
+    from kaname.report import etas as draw
+
+    found = transformed_times(model.likelihood(events, target), model.parameters_)
+    if out is not None:
+        figure = draw.transformed_times(found.value, found.total, title="Transformed times")
+        with replacing(out / "transformed_times.png") as partial:
+            figure.savefig(partial, format="png", dpi=130)
+    return {"residual_p_uniform": found.p_uniform, "residual_p_exponential": found.p_exponential}
+
+
+def in_space(
+    model: Etas, events: pd.DataFrame, target: Target, out: Path | None, *, points: float | None, seed: int
+) -> dict[str, Any]:
+    """Return what super-thinned residuals and Voronoi cells say; write their tables, draw them."""
+    from kaname.core.files import replacing
+    from kaname.discovery.seismicity.etas.thinning import super_thinned
+    from kaname.discovery.seismicity.etas.voronoi import voronoi_residuals
+    from kaname.report import etas as draw
+
+    thinned = super_thinned(model, events, target, points=points, seed=seed)
+    cells = voronoi_residuals(model, events, target)
+    worst = cells.worst()
+    if out is not None:
+        region = target.region
+        rings = [cells.cells.ring(i) for i in range(len(cells.cells))]
+        pairs = thinned.pairs.table()
+        figures = {
+            "thinned.png": draw.thinned(
+                thinned.table(), (region.longitude, region.latitude), pairs, title="Super-thinned residuals"
+            ),
+            "voronoi.png": draw.voronoi({"Voronoi residuals": (rings, cells.deviate)}, worst),
+        }
+        tables = {
+            "thinned.csv": thinned.table(),
+            "pairs.csv": pairs,
+            "voronoi.csv": cells.table(),
+            "places.csv": worst,
+        }
+        for name, figure in figures.items():
+            with replacing(out / name) as partial:
+                figure.savefig(partial, format="png", dpi=130)
+        for name, table in tables.items():
+            with replacing(out / name) as partial:
+                table.to_csv(partial, index=False)
+    places = worst.assign(**{name: worst[name].astype(str).str[:16] for name in ("half_begin", "half_end")})
+    return {
+        "thinned": _known(thinned.summary()),
+        "voronoi": _known(cells.summary()),
+        "places": places.to_dict("records"),
+    }
+
+
+def _known(summary: dict[str, float]) -> dict[str, float | None]:
+    """Return a summary in which what could not be tested is None, as JSON has no other word for it."""
+    return {name: None if value != value else value for name, value in summary.items()}
