@@ -222,3 +222,19 @@ def test_real_records_from_files_to_scores(
 def test_its_configuration_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "gmm"]) == 0
     assert 'model = "boosted"' in capsys.readouterr().out
+
+
+def test_a_scenario_needs_no_more_than_the_model(tmp_path: Path) -> None:
+    """As on the page of ground motion."""
+    scenarios, out = tmp_path / "scenarios.csv", tmp_path / "shaking.csv"
+    scenarios.write_text("record_id,event_id,magnitude,rjb_km,vs30_m_s\na,x,6.5,20,400\n")
+    assert main(["gmm", "predict", "boore_2014", str(scenarios), "--measure", "pga", "--out", str(out)]) == 0
+    (row,) = pd.read_csv(out).itertuples()
+    assert row.unit == "cm/s2" and row.p50 == pytest.approx(np.exp(row.mean))
+
+
+def test_the_name_of_a_model_is_looked_at_before_it_is_learned(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gmm", "fit", str(tmp_path / "no_records"), "--out", str(tmp_path / "model.txt")]) == 2
+    assert ".npz" in capsys.readouterr().err

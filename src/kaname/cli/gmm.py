@@ -60,12 +60,15 @@ def fit(
 ) -> None:
     """Learn a model from records and save it with what it was learned from."""
     from kaname.core.config import load_settings
+    from kaname.core.errors import InputError
     from kaname.core.provenance import inputs_of
     from kaname.modeling.ground_motion.configuration import GroundMotionSettings
     from kaname.modeling.ground_motion.contract import get_model
     from kaname.modeling.ground_motion.saved import save_model
     from kaname.modeling.strong_motion.reading import files_of
 
+    if out.suffix != ".npz":  # said before the records are learned from, not after
+        raise InputError(f"a model is saved as .npz, found {out.name}")
     settings = load_settings(GroundMotionSettings, config)
     table, left_out = _records(records, where, settings.fill, settings.measures)
     other = _held_out(held_out, held_out_where, settings.fill, settings.measures)
@@ -97,6 +100,7 @@ def fit(
         typer.echo(
             f"{measure}: {numbers}; kept of the trend: {within:.2f} within, {between:.2f} between events"
         )
+    typer.echo("tau, phi_s2s (sites) and phi_ss (what remains) are standard deviations in ln units")
     typer.echo(f"model: {out}")
 
 
@@ -107,7 +111,11 @@ def predict(
     ],
     scenarios: Annotated[
         Path,
-        typer.Argument(metavar="SCENARIOS", help="Database, table or flatfile: a source and a site per row."),
+        typer.Argument(
+            metavar="SCENARIOS",
+            help="Database, table or flatfile: a source and a site per row, with record_id, event_id and the "
+            "columns that the model needs.",
+        ),
     ],
     measure: Annotated[list[str], typer.Option("--measure", help="Such as pga or sa(1); may be repeated.")],
     out: Annotated[Path, typer.Option("--out", help="Parquet or CSV file.")],
@@ -246,7 +254,10 @@ def compare(
         "gain_low",
         "gain_high",
     ]
-    typer.echo(rows[shown].round(3).to_string(index=False))
+    typer.echo(rows[shown].round(3).to_string(index=False, na_rep=""))
+    typer.echo(
+        "rmse and crps in ln units; log_score and gain over the best published model in nats per record"
+    )
 
 
 def _maker(get_model: Any, name: str, options: dict[str, Any]) -> Any:

@@ -241,6 +241,8 @@ def folds(keys: ArrayLike, *, n_fold: int = 5, seed: int = 0) -> NDArray[np.intp
     """
     names, which, count = np.unique(np.asarray(keys), return_inverse=True, return_counts=True)
     if not 2 <= n_fold <= len(names):
+        if len(names) < 2:
+            raise InputError(f"{n_fold} folds asked of {len(names)} group; two groups or more are needed")
         raise InputError(f"{n_fold} folds asked of {len(names)} groups; expected 2 to {len(names)}")
     shuffled = np.random.default_rng(seed).permutation(len(names))
     fold = np.zeros(len(names), np.intp)
