@@ -5,7 +5,7 @@ Here the fitted model simulates the targets anew, many times; each catalogue is 
 its background found anew; and how far the refits scatter, and how far their mean misses what they were made
 from, is what the fit itself is held to do about the truth: measured, as some refits are surer than others, by
 the covariance that each states, and put back into that of the fit (bootstrap-t; Efron & Tibshirani 1993,
-doi:10.1007/978-1-4899-4541-9; for ETAS with a known background Dutilleul, Genest & Peng 2024,
+doi:10.1007/978-1-4899-4541-9; for ETAS Dutilleul, Genest & Peng 2024,
 doi:10.1093/gji/ggae003).
 """
 
