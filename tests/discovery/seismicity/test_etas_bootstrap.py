@@ -17,7 +17,7 @@ from kaname.discovery.seismicity.completeness import CompletenessSteps
 from kaname.discovery.seismicity.contract import Target
 from kaname.discovery.seismicity.ensemble import around
 from kaname.discovery.seismicity.etas.bootstrap import Bootstrap, bootstrap, error_of
-from kaname.discovery.seismicity.etas.fitting import Maximum
+from kaname.discovery.seismicity.etas.fitting import OMEGA_MIN, Maximum
 from kaname.discovery.seismicity.etas.model import Etas, KernelSettings
 from kaname.discovery.seismicity.etas.parameters import NAMES, EtasParameters
 from kaname.discovery.seismicity.etas.simulation import resimulate
@@ -145,9 +145,11 @@ def test_what_is_stored_is_read_back(fitted, refits, events, tmp_path):
     assert np.allclose(known.refitted[:, FREE], refits.refitted[:, FREE], rtol=1e-12)
     said, again = (pd.DataFrame(b.summary()) for b in (refits, known))
     assert list(said.columns) == [n for n in NAMES if n != "tau"]
-    low, high = said.loc["interval_95", "omega"]
-    assert said.loc["value", "omega"] == pytest.approx((low + high) / 2 + said.loc["bias", "omega"])
-    assert again.loc["interval_95", "omega"] == pytest.approx([low, high])
+    low, high = said.loc["interval_95", "gamma"]
+    assert said.loc["value", "gamma"] == pytest.approx((low + high) / 2 + said.loc["bias", "gamma"])
+    assert again.loc["interval_95", "gamma"] == pytest.approx([low, high])
+    # Without a taper aftershocks end only where omega is above zero.
+    assert refits.interval("omega", 0.999)[0] == OMEGA_MIN
     # A fit without a bootstrap in the same folder does not take the one that lies there.
     save(fitted, tmp_path)
     assert load(tmp_path).bootstrap_ is None

@@ -24,7 +24,7 @@ from scipy import stats
 
 from kaname.core.errors import InputError
 from kaname.discovery.seismicity.contract import Target
-from kaname.discovery.seismicity.etas.fitting import HIGH, LOW, Maximum
+from kaname.discovery.seismicity.etas.fitting import HIGH, LOW, OMEGA_MIN, Maximum
 from kaname.discovery.seismicity.etas.model import Etas
 from kaname.discovery.seismicity.etas.parameters import LOGARITHMIC, NAMES, EtasParameters
 from kaname.discovery.seismicity.etas.simulation import resimulate
@@ -115,7 +115,9 @@ class Bootstrap:
             return value, value
         half = stats.t.ppf(0.5 + level / 2, self.n - 1) * np.sqrt(1 + 1 / self.n) * self.standard_error[k]
         ends = self.fitted[k] - self.bias[k] + np.array([-half, half])
-        ends = np.clip(ends, LOW.get(name, -np.inf), HIGH.get(name, np.inf))
+        endless = name == "omega" and np.isinf(self.fitted[NAMES.index("tau")])
+        least = OMEGA_MIN if endless else LOW.get(name, -np.inf)
+        ends = np.clip(ends, least, HIGH.get(name, np.inf))
         low, high = np.exp(ends) if name in LOGARITHMIC else ends
         return float(low), float(high)
 

@@ -19,6 +19,8 @@ _LEAST_BACKGROUND = 1e-3
 """Least share of the background that is looked for."""
 _FLOOR = 1e-2
 """Information that is added to every parameter's when a step is found; it moves no maximum."""
+OMEGA_MIN = 1e-3
+"""Least omega without a taper."""
 LOW = {"c": np.log(1e-8), "tau": np.log(1e-2), "omega": -0.99, "d": np.log(1e-8), "rho": 1e-3}
 HIGH = {"c": np.log(1e3), "tau": np.log(1e7), "omega": 5.0, "d": np.log(1e6), "rho": 20.0}
 
@@ -109,7 +111,7 @@ def bounds(likelihood: Likelihood, first: EtasParameters) -> tuple[NDArray[np.fl
     per_day = likelihood.weight * len(likelihood.target) / likelihood.days
     low[NAMES.index("mu")] = np.log(_LEAST_BACKGROUND * per_day)
     if np.isinf(first.tau):
-        low[NAMES.index("omega")] = 1e-3
+        low[NAMES.index("omega")] = OMEGA_MIN
     return low, high
 
 
