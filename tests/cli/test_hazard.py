@@ -33,6 +33,7 @@ def test_export_writes_two_files_and_says_how_far_they_are_off(
         (["--fix", "rake_deg"], "NAME=VALUE"),
         (["--axis", "magnitude=a,b"], "numbers and commas"),
         (["--option", "regoin=japan"], "regoin"),
+        (["--fix", "vs30=400"], "no column vs30"),
     ],
 )
 def test_what_is_refused(
@@ -49,6 +50,37 @@ def test_a_job_that_is_not_there(
     assert main(["hazard", "run", str(tmp_path / "job.ini"), "--out", str(tmp_path / "out")]) == 1
     assert "no file" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_smooth_refuses_what_would_be_empty_or_unreadable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(
+        f"e{k},2001-01-{k % 27 + 1:02d},{10 + k / 40},{45 + k / 40},{3 + k % 5 / 10}\n" for k in range(40)
+    )
+    catalog = tmp_path / "events.csv"
+    catalog.write_text("event_id,time,longitude,latitude,magnitude\n" + rows)
+    words = ["hazard", "smooth", str(catalog), "--start", "2001-01-01", "--end", "2002-01-01"]
+    words += ["--magnitude-min", "3", "--magnitude-max", "6", "--bounds", "10,45,11,46"]
+    assert main([*words, "--out", str(tmp_path / "s.parquet"), "--cell", "5"]) == 2
+    assert "no cell of 5 degrees" in capsys.readouterr().err
+    assert main([*words, "--out", str(tmp_path / "s.txt")]) == 2
+    assert ".parquet or .csv" in capsys.readouterr().err
+    assert main([*words, "--out", str(tmp_path / "s.parquet")]) == 0
+    assert "per year of M 2.95 to" in capsys.readouterr().out
+
+
+def test_a_python_without_openquake_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'openquake'\" >&2\nexit 1\n")
+    python.chmod(0o755)
+    job = tmp_path / "job.ini"
+    job.write_text("[general]\n")
+    words = ["hazard", "run", str(job), "--out", str(tmp_path / "out"), "--python", str(python)]
+    assert main(words) == 1
+    assert f"{python} is not the Python of an OpenQuake" in capsys.readouterr().err
 
 
 @pytest.mark.extra

@@ -122,6 +122,8 @@ def notes(hazard: Hazard) -> list[str]:
 
 def text(summary: dict[str, Any], out: Path) -> str:
     """Return the summary in lines."""
+    from kaname.core.shaking import unit_of
+
     lines = [f"{summary['name']}: {summary['sites']} sites"]
     for row in summary["sources"]:
         lines.append(
@@ -129,7 +131,11 @@ def text(summary: dict[str, Any], out: Path) -> str:
             f"M {row['magnitude_min']:g} to {row['magnitude_max']:g}"
         )
     for row in summary.get("levels", []):
-        level = "outside the declared levels" if row["level"] is None else f"{row['level']:g}"
+        level = (
+            "outside the declared levels"
+            if row["level"] is None
+            else f"{row['level']:.4g} {unit_of(row['measure'])}"
+        )
         lines.append(
             f"  {row['site']}: {row['measure']} {level} with probability {row['probability']:g} "
             f"(once in {row['return_period_years']:.0f} years)"

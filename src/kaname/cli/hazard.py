@@ -98,7 +98,9 @@ def smooth(
     neighbours: Annotated[
         int, typer.Option("--neighbours", min=1, help="The bandwidth is the distance to this neighbour.")
     ] = 5,
-    bandwidth_min: Annotated[float, typer.Option("--bandwidth-min", help="Least bandwidth [km].")] = 5.0,
+    bandwidth_min: Annotated[
+        float, typer.Option("--bandwidth-min", min=0, help="Least bandwidth [km].")
+    ] = 5.0,
     uniform: Annotated[
         float, typer.Option("--uniform", help="Share that is spread evenly over the region.")
     ] = 0.05,
@@ -121,6 +123,8 @@ def smooth(
     from kaname.discovery.seismicity.forecasting import cells, prepare
     from kaname.discovery.seismicity.smoothed import Smoothed
 
+    if out.suffix.lower() not in (".parquet", ".csv"):
+        raise InputError(f"--out must end in .parquet or .csv, found {out}")
     if not magnitude_min < magnitude_max:
         raise InputError(f"--magnitude-max {magnitude_max:g} must be above --magnitude-min {magnitude_min:g}")
     given, notes = events_of(catalog)
@@ -140,6 +144,7 @@ def smooth(
     year = Target(prepared.region, known.end, known.end + one_year, magnitude_min)
     table = model.expected(prepared.events, year, cells(prepared.region, cell), edges)
     write_table(table, out, FORECASTS)
+    said = [*notes, *prepared.notes]
     summary = {
         "earthquakes": round(model.rate_ * known.days),
         "per_year": round(float(table["expected"].sum()), 4),
@@ -147,7 +152,7 @@ def smooth(
         "b_of_events": round(fitted_b, 3),
         "magnitudes": [float(edges[0]), float(edges[-1])],
         "cells": len(table) // n,
-        "notes": [*notes, *prepared.notes],
+        "notes": said,
         "written": str(out),
     }
     settings = {
@@ -157,8 +162,16 @@ def smooth(
     }  # fmt: skip
     record = {"verb": "hazard smooth", "software": software(), "inputs": inputs_of(catalog)}
     write_json(out.with_suffix(".run.json"), {**record, "settings": settings, "result": summary})
-    lines = "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in summary.items())
-    typer.echo(json.dumps(summary) if as_json else lines)
+    if as_json:
+        typer.echo(json.dumps(summary))
+        return
+    typer.echo(
+        f"{summary['earthquakes']} earthquakes, {summary['per_year']:g} per year of M {edges[0]:g} to {edges[-1]:g}; "
+        f"b {summary['b']:g} (of these events {summary['b_of_events']:g})\n"
+        f"{summary['cells']} cells of {cell:g} degrees in {out}"
+    )
+    for note in said:
+        typer.echo(f"note: {note}")
 
 
 @app.command()

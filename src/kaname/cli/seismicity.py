@@ -74,7 +74,7 @@ def command(
         if len(above) >= 20:
             neighbours = declustering.nearest_neighbours(above)
             summary["mainshocks"]["nearest_neighbour"] = int(neighbours.background().sum())
-            summary["log10_eta_threshold"] = neighbours.threshold
+            summary["log10_eta_threshold"] = round(neighbours.threshold, 3)
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             for name, values in main.items():

@@ -244,7 +244,11 @@ def _stations(axis: Axes, view: View, stations: pd.DataFrame, cmap: Any, norm: A
     east, north = view.frame.to_local(stations["latitude"], stations["longitude"])
     colours = {"c": stations["value"], "cmap": cmap, "norm": norm} if cmap is not None else {"c": "none"}
     size = float(np.clip(2500 / max(len(stations), 1), 5, 22))
-    axis.scatter(east, north, s=size, marker="^", edgecolors=style.INK, linewidths=0.35, zorder=3, **colours)
+    marks = axis.scatter(
+        east, north, s=size, marker="^", edgecolors=style.INK, linewidths=0.35, zorder=3, **colours
+    )
+    # A triangle is seen on dark cells too.
+    marks.set_path_effects([withStroke(linewidth=1.4, foreground="white")])
 
 
 def _finish(axis: Axes, view: View, heading: str, epicentre: tuple[float, float] | None) -> None:

@@ -234,6 +234,8 @@ def cells(region: Region, degree: float) -> pd.DataFrame:
         raise InputError(f"{n_lon * n_lat:,} cells of {degree} degrees are too many; take wider ones")
     lat, lon = (v.ravel() for v in np.meshgrid(np.arange(n_lat), np.arange(n_lon), indexing="ij"))
     inside = region.contains(west + (lon + 0.5) * degree, south + (lat + 0.5) * degree)
+    if not inside.any():
+        raise InputError(f"no cell of {degree:g} degrees has its centre in the region; take narrower ones")
     # Rounded as edges are: two cells share theirs.
     edges = {
         "longitude_min": west + lon * degree, "longitude_max": west + (lon + 1) * degree,

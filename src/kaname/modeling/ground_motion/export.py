@@ -13,6 +13,7 @@ import numpy as np
 
 from kaname.core.errors import InputError
 from kaname.core.files import replacing
+from kaname.core.shaking import GROUND_MOTIONS
 from kaname.modeling.ground_motion.contract import GroundMotionModel
 from kaname.modeling.ground_motion.openquake import COLUMNS, TECTONIC_REGIONS, log_unit, openquake_name
 
@@ -114,6 +115,9 @@ def export_openquake(
     unknown = [measure for measure in measures if not openquake_name(measure)]
     if unknown or not measures:
         raise InputError(f"OpenQuake has no {', '.join(unknown)}" if unknown else "no measures to export")
+    nameless = sorted(set(fixed or {}) - {column.name for column in GROUND_MOTIONS.columns})
+    if nameless:
+        raise InputError(f"ground motions have no column {', '.join(nameless)}, so it cannot be fixed")
     constants = {"tectonic_region": tectonic_region, **(fixed or {})}
     nodes = _nodes(model, dict(axes or {}), constants)
     theirs = {column: key for key, column in COLUMNS.items()}

@@ -95,6 +95,8 @@ class Worker:
         ------
         OpenQuakeError
             With what OpenQuake said went wrong.
+        MissingDependencyError
+            When its interpreter lacks a module.
         """
         buffer = io.BytesIO()
         entries: dict[str, Any] = {**(arrays or {}), "message": json.dumps({"action": action, **message})}
@@ -110,7 +112,13 @@ class Worker:
             n_byte, body = 0, b""
         if not body or len(body) < n_byte:
             status = self._process.wait()
-            raise OpenQuakeError(f"OpenQuake's process ended with status {status}:\n{self._log.text()}")
+            said = self._log.text()
+            if "ModuleNotFoundError" in said:
+                raise MissingDependencyError(
+                    f"{self.python} is not the Python of an OpenQuake that works ({said.splitlines()[-1]}); "
+                    f"name the right one in {VARIABLE} or python="
+                )
+            raise OpenQuakeError(f"OpenQuake's process ended with status {status}:\n{said}")
         with np.load(io.BytesIO(body)) as archive:
             answer = json.loads(str(archive["message"]))
             found = {name: archive[name] for name in archive.files if name != "message"}
