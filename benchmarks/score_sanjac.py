@@ -1,8 +1,9 @@
-"""ETAS on San Jacinto (EarthquakeNPP): python benchmarks/score_sanjac.py [--test]
+"""ETAS on San Jacinto (EarthquakeNPP): python benchmarks/score_sanjac.py [--test | --residuals DIR]
 
 Chooses the background on the validation years (2014, 2015) with fits to 2009 to 2013. With ``--test`` the
 choice is fitted to 2009 to 2015 and scored once on 2016 and 2017; the score is appended to
-docs/ledger-seismicity.csv.
+docs/ledger-seismicity.csv. With ``--residuals`` the choice is fitted to 2009 to 2013, and where and when it
+fails in 2014 and 2015 is printed and drawn, beside catalogues of these years that the fit itself simulated.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ from kaname.discovery.seismicity import ledger
 from kaname.discovery.seismicity.contract import Target
 from kaname.discovery.seismicity.etas.model import Etas, KernelSettings
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
+from kaname.discovery.seismicity.etas.residuals import transformed_times
+from kaname.discovery.seismicity.etas.thinning import super_thinned
+from kaname.discovery.seismicity.etas.voronoi import voronoi_residuals
 from kaname.discovery.seismicity.gutenberg_richter import rounded
 from kaname.discovery.seismicity.region import Region
+from kaname.report import etas as draw
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("KANAME_DATA", ROOT.parent / "shared/data")) / "etas/earthquakenpp/QTM"
@@ -64,6 +69,62 @@ def model(name: str, first: EtasParameters | None = None) -> Etas:
     )
 
 
+def residuals(
+    events: pd.DataFrame, region: Region, out: Path, *, seeds: int = 20, simulated: int = 4
+) -> None:
+    """Look at the residuals of the validation years."""
+    target = period(region, "2014", "2016")
+    fit = model(CHOSEN).fit(events, period(region, "2009", "2014"))
+    likelihood = fit.likelihood(events, target)
+    moments = transformed_times(likelihood, fit.parameters_)
+    edge = (pd.date_range(target.start, target.end, freq="QS") - target.start) / pd.Timedelta(days=1)
+    day = likelihood.day[likelihood.target]
+    upto = np.interp(edge, np.r_[0, day, target.days], np.r_[0, moments.value, moments.total])
+    print("quarter, observed, expected:", *zip(np.histogram(day, edge)[0], np.diff(upto).round()))
+    print(f"transformed times: {moments.p_uniform:.2g}, {moments.p_exponential:.2g}")
+
+    thinned = [super_thinned(fit, events, target, seed=seed) for seed in range(seeds)]
+    table = pd.DataFrame([one.summary() for one in thinned])
+    tests = table.filter(regex="^p_")
+    print(table.describe().loc[["mean", "min", "50%", "max"]].round(3).to_string())
+    print("share of thinnings below .05:", (tests < 0.05).mean().to_dict())
+
+    begin = time.perf_counter()
+    cells = voronoi_residuals(fit, events, target)
+    print(f"Voronoi, {time.perf_counter() - begin:.0f} s: {cells.summary()}")
+    print(cells.worst().round(3).to_string())
+    fit.magnitude_max = 7.5
+    sources = target.sources(events)
+    before = sources.loc[sources["day"] < 0, ["event_id", "time", "longitude", "latitude", "magnitude"]]
+    futures = fit.simulate(events, target, n=simulated, seed=0)
+    made = []
+    for k, future in futures.groupby("simulation"):
+        future = future.assign(event_id=[f"s{i}" for i in range(len(future))])[before.columns]
+        made.append(voronoi_residuals(fit, pd.concat([before, future], ignore_index=True), target))
+        worst = made[-1].worst()["deviate"]
+        print(f"simulated {k}: {made[-1].summary()}, places {worst.max():.1f} {worst.min():.1f}", flush=True)
+
+    out.mkdir(parents=True, exist_ok=True)
+    figures = {
+        "etas_residuals": draw.transformed_times(moments.value, moments.total, title="2014 and 2015"),
+        "etas_thinned": draw.thinned(
+            thinned[0].table(),
+            (region.longitude, region.latitude),
+            thinned[0].pairs.table(),
+            title="Super-thinned, 2014 and 2015",
+        ),
+        "etas_voronoi": draw.voronoi(
+            {
+                title: ([one.cells.ring(i) for i in range(len(one.cells))], one.deviate)
+                for title, one in {"Observed, 2014 and 2015": cells, "Simulated by the fit": made[0]}.items()
+            },
+            cells.worst(),
+        ),
+    }
+    for name, figure in figures.items():
+        figure.savefig(out / f"{name}.png", dpi=130)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(
@@ -72,8 +133,14 @@ def main() -> None:
     parser.add_argument(
         "--test", action="store_true", help="score the choice on the test years, and write it down"
     )
+    parser.add_argument(
+        "--residuals", type=Path, metavar="DIR", help="look at the residuals of the validation years"
+    )
     options = parser.parse_args()
     events, region = catalogue()
+    if options.residuals:
+        residuals(events, region, options.residuals)
+        return
     if options.test:
         whole, test = period(region, "2009", "2016"), period(region, "2016", "2018")
         for name in ("uniform", CHOSEN):

@@ -45,3 +45,10 @@ def test_cells_are_drawn_beside_one_another():
     assert [t.get_text() for t in one.axes[0].texts] == ["1", "2"]
     two = etas.voronoi({"A": ([ring], np.array([0.5])), "B": ([ring], np.array([0.1]))}, worst.head(0))
     assert [axes.get_title(loc="left") for axes in two.axes[:2]] == ["A", "B"]
+
+
+def test_p_values_are_drawn_in_order():
+    figure = etas.p_values({"A": np.array([0.9, 0.1, np.nan]), "B": np.array([])})
+    drawn = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in drawn] == ["A", "B"]
+    assert drawn[0].lines[1].get_xdata().tolist() == [0.1, 0.9]

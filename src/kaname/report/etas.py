@@ -220,6 +220,37 @@ def background(
 
 
 @style.styled
+def p_values(found: dict[str, NDArray[np.float64]]) -> Figure:
+    """Draw the p-values of tests in order against those of a right model, with the band that chance allows.
+
+    Parameters
+    ----------
+    found
+        By the name of the test ``(n,)``; those that are not finite are left out.
+    """
+    columns = 4
+    rows = -(-len(found) // columns)
+    figure = style.new_figure(style.WIDTH_IN, 2.7 * rows)
+    grid = np.linspace(0, 1, 101)
+    drawn = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, (title, values) in zip(drawn, found.items()):
+        p = np.sort(values[np.isfinite(values)])
+        # Kolmogorov's 95 % band.
+        band = 1.358 / np.sqrt(max(len(p), 1))
+        axes.fill_between(grid, grid - band, grid + band, color=style.FAINT)
+        axes.plot(grid, grid, color=style.MUTED, linestyle="--", linewidth=1)
+        axes.step(p, np.arange(1, len(p) + 1) / len(p), where="post", color=style.BLUE)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.set_title(title, fontsize=8.5)
+    for axes in drawn[len(found) :]:
+        axes.set_visible(False)
+    figure.supxlabel("p-value", fontsize=9)
+    figure.supylabel("share of catalogues below", fontsize=9)
+    return figure
+
+
+@style.styled
 def coverage(table: pd.DataFrame, *, titles: dict[str, str]) -> Figure:
     """Draw how often intervals held the truth, with what chance allows so many catalogues.
 

@@ -51,11 +51,23 @@ def test_points_on_one_line():
     assert cells.area_km2.sum() == pytest.approx(BOX.area_km2, rel=1e-9)
 
 
+def test_a_tight_grid_in_a_wide_region():
+    region = Region.from_bounds(130, 140, 30, 40)
+    x, y = np.meshgrid(136 + 2e-5 * np.arange(20), 33 + 2e-5 * np.arange(20))
+    cells = Tessellation.voronoi(region, x.ravel(), y.ravel())
+    assert cells.area_km2.sum() == pytest.approx(region.area_km2, rel=1e-9)
+    assert np.median(cells.area_km2) < 1e-5
+
+
 def test_places_are_counted_and_points_checked():
     first, count = places([140.5, 140.2, 140.5, 140.5000000001], [36.5, 36.5, 36.5, 36.5])
     assert first.tolist() == [0, 1] and count.tolist() == [3, 1]
     with pytest.raises(InputError, match="one place"):
         Tessellation.voronoi(BOX, [140.5, 140.5], [36.5, 36.5])
+    wide = Region.from_bounds(0, 150, -70, 70)
+    x, y = np.meshgrid(100 + 2e-5 * np.arange(20), 10 + 2e-5 * np.arange(20))
+    with pytest.raises(InputError, match="round the places"):
+        Tessellation.voronoi(wide, x.ravel(), y.ravel())
     with pytest.raises(InputError, match="in the region"):
         Tessellation.voronoi(BOX, [150], [36.5])
     with pytest.raises(InputError, match="at least one"):

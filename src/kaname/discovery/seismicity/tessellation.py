@@ -16,8 +16,8 @@ from kaname.discovery.seismicity.elementary import exp, log, log1p, one_minus_ex
 from kaname.discovery.seismicity.region import NEAR_KM, Region, cut_edges, panels, signed_area
 
 Floats = NDArray[np.float64]
-_SAME = 6
-"""Decimals of a degree from which on places are the same: a tenth of a metre."""
+_SAME = 5
+"""Decimals of a degree from which on places are the same: a metre."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
 _EXACT = 11
 """Decimals of a degree to which a corner is found again from the other cells that it belongs to."""
@@ -66,7 +66,8 @@ class Tessellation:
         Raises
         ------
         InputError
-            Without points, with points that are not in the region, or with two at one place (`places`).
+            Without points, with points that are not in the region, with two at one place (`places`), or where
+            rounding errors take many of them for one.
         """
         lon, lat = (np.asarray(v, float).ravel() for v in (longitude, latitude))
         if not len(lon) or not region.contains(lon, lat).all():
@@ -75,10 +76,16 @@ class Tessellation:
             raise InputError("two of the points are at one place; count them together (places)")
         outline, narrow = _flat(region)
         points = np.column_stack([lon * narrow, lat])
-        # Four points far away, nearer to nothing in the region, so that any others can be triangulated.
+        # Four points, far away and nearest to nothing in the region, so that any others can be triangulated.
         middle, size = outline.mean(axis=1), np.ptp(outline, axis=1).max()
-        corner = 10 * size * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
-        starts, neighbour = Delaunay(np.vstack([points, middle + corner])).vertex_neighbor_vertices
+        corners = 3 * size * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
+        made = Delaunay(np.vstack([points - middle, corners]))
+        if len(made.coplanar):
+            raise InputError(
+                f"{len(made.coplanar)} points are too near to others to be told apart in a region of this "
+                "size; round the places"
+            )
+        starts, neighbour = made.vertex_neighbor_vertices
         rings = []
         for i, point in enumerate(points):
             near = neighbour[starts[i] : starts[i + 1]]
