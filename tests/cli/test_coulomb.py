@@ -67,6 +67,8 @@ def test_a_double_couple_from_the_command_line(tmp_path: Path, capsys: pytest.Ca
         ([SOURCE, "--receiver", "1/2"], "STRIKE/DIP/RAKE"),
         ([SOURCE, "--receiver", "optimal"], "--regional"),
         ([SOURCE, "--spacing", "0"], "positive"),
+        ([SOURCE, "--learned"], "--aftershocks"),
+        ([SOURCE, "--limit", "0"], "more than 0 MPa"),
     ],
 )
 def test_wrong_words_are_told(
@@ -74,3 +76,9 @@ def test_wrong_words_are_told(
 ) -> None:
     assert main(["coulomb", *words, "--out", str(tmp_path)]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_an_empty_file_is_no_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.xml").write_text("")
+    assert main(["coulomb", str(tmp_path / "empty.xml"), "--out", str(tmp_path / "out")]) == 1
+    assert "is no source" in capsys.readouterr().err

@@ -61,7 +61,7 @@ def command(
     ] = None,
     friction: Annotated[float, typer.Option("--friction", help="Effective friction.")] = 0.4,
     poisson: Annotated[float, typer.Option("--poisson", help="Poisson's ratio.")] = 0.25,
-    shear_modulus: Annotated[float, typer.Option("--shear-modulus", help="[GPa]")] = 32.0,
+    shear_modulus: Annotated[float, typer.Option("--shear-modulus", help="Of the ground [GPa].")] = 32.0,
     plane: Annotated[int, typer.Option("--plane", min=1, max=2, help="Nodal plane of a mechanism.")] = 1,
     aftershocks: Annotated[
         Path | None, typer.Option("--aftershocks", help="Catalogue to draw, and to test the pattern with.")
@@ -84,6 +84,10 @@ def command(
     from kaname.formats.srcmod import read_srcmod
     from kaname.report import stress as drawing
 
+    if learned and aftershocks is None:
+        raise InputError("--learned goes with --aftershocks: it is scored on them")
+    if not limit > 0:
+        raise InputError(f"--limit is {limit:g}; expected more than 0 MPa")
     rupture, inputs = _source(source, plane)
     medium = field.Medium(poisson, shear_modulus, friction)
     given = Path(receiver)
@@ -168,6 +172,7 @@ def command(
     for number, figure in enumerate(figures.values(), 1):
         figure.savefig(out / f"figure_{number}.png", dpi=150)
     facts = [(name.replace("_", " "), _short(value)) for name, value in summary.items()]
+    facts += [("effective friction", f"{friction:g}"), ("shear modulus", f"{shear_modulus:g} GPa")]
     drawing.write_report(
         out / "report.html",
         title=f"Coulomb stress: {rupture.name}",
@@ -184,7 +189,11 @@ def command(
         out / "run.json",
         {"settings": settings, "inputs": inputs_of(inputs), "software": software(), "summary": summary},
     )
-    typer.echo(json.dumps(summary) if as_json else "\n".join(f"{k}: {_short(v)}" for k, v in summary.items()))
+    if as_json:
+        typer.echo(json.dumps(summary))
+    else:
+        typer.echo("\n".join(f"{k}: {_short(v)}" for k, v in summary.items()))
+        typer.echo(f"report: {out / 'report.html'}")
 
 
 def _source(text: str, plane: int) -> tuple[Source, list[Path]]:
@@ -233,7 +242,7 @@ def _mechanism(path: Path, plane: int) -> Source:
 
     try:
         catalog = read_events(str(path))
-    except (TypeError, ValueError, OSError) as error:
+    except (TypeError, ValueError, LookupError, OSError) as error:
         raise FormatError(
             f"{path} is no source: expected .fsp, a table of planes or QuakeML ({error})"
         ) from error

@@ -166,7 +166,8 @@ def smooth(
         typer.echo(json.dumps(summary))
         return
     typer.echo(
-        f"{summary['earthquakes']} earthquakes, {summary['per_year']:g} per year of M {edges[0]:g} to {edges[-1]:g}; "
+        f"{summary['earthquakes']} earthquakes, {summary['per_year']:g} per year "
+        f"of M {edges[0]:g} to {edges[-1]:g}; "
         f"b {summary['b']:g} (of these events {summary['b_of_events']:g})\n"
         f"{summary['cells']} cells of {cell:g} degrees in {out}"
     )

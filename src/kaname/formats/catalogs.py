@@ -50,6 +50,8 @@ def read_events(paths: str | PathLike[str] | Sequence[str | PathLike[str]]) -> E
     failures: list[dict[str, Any]] = []
     seen: set[str] = set()
     for path in map(Path, [paths] if isinstance(paths, (str, PathLike)) else paths):
+        if path.is_dir():
+            raise NotFoundError(f"{path} is a folder; expected files of events (QuakeML, Nordic, CSV, ...)")
         if not path.is_file():
             raise NotFoundError(f"no such file: {path}; expected events (QuakeML, Nordic, CSV, ...)")
         try:
