@@ -115,7 +115,8 @@ def test_residuals_are_said_and_drawn(model, catalogue, tmp_path, capsys):
     assert json.loads((tmp_path / "run.json").read_text())["found"]["joint"] == said["joint"]
     assert main(list(map(str, words))) == 0
     printed = capsys.readouterr().out
-    assert "p place and time" in printed and "places:\n  longitude 140." in printed
+    assert "p place and time" in printed and "\ntoo few expected: 36." in printed
+    assert printed.count(" expected: 36.") == len(said["places"])
     for kind, keys in (("time", ["residual_p_uniform"]), ("none", [])):
         assert main(list(map(str, [*words, "--residuals", kind, "--json"]))) == 0
         found = json.loads(capsys.readouterr().out)

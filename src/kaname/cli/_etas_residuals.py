@@ -68,6 +68,16 @@ def in_space(
     }
 
 
+def said_of(place: dict[str, Any]) -> str:
+    """Return the line that names a place where too few or too many earthquakes were expected."""
+    kind = "few" if place["deviate"] > 0 else "many"
+    return (
+        f"too {kind} expected: {place['latitude']:.3f}, {place['longitude']:.3f} (latitude, longitude), "
+        f"within {place['radius_km']:.2g} km: {place['earthquakes']} earthquakes, {place['expected']:.1f} expected, "
+        f"half of them {place['half_begin'][:10]} to {place['half_end'][:10]}"
+    )
+
+
 def _known(summary: dict[str, float]) -> dict[str, float | None]:
     """Return a summary in which what could not be tested is None, as JSON has no other word for it."""
     return {name: None if value != value else value for name, value in summary.items()}

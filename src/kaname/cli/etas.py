@@ -243,7 +243,7 @@ def test(
     """Score a fitted model on a period that it has not seen, and look at its residuals."""
     from dataclasses import asdict
 
-    from kaname.cli._etas_residuals import in_space, in_time
+    from kaname.cli._etas_residuals import in_space, in_time, said_of
     from kaname.core.errors import InputError
     from kaname.core.provenance import inputs_of, software, write_json
     from kaname.discovery.seismicity import ledger as book
@@ -272,7 +272,10 @@ def test(
         }  # fmt: skip
         about = {"settings": settings, "inputs": inputs_of(catalog), "software": software()}
         write_json(out / "run.json", {**about, "found": summary})
+    places = [] if as_json else summary.pop("places", [])
     _say(summary, as_json)
+    for place in places:
+        typer.echo(said_of(place))
 
 
 def _say(summary: dict[str, Any], as_json: bool) -> None:
@@ -283,10 +286,6 @@ def _say(summary: dict[str, Any], as_json: bool) -> None:
         if isinstance(value, dict):
             parts = ", ".join(f"{k.replace('_', ' ')} {_short(v)}" for k, v in value.items())
             typer.echo(f"{name}: {parts}")
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            typer.echo(f"{name}:")
-            for row in value:
-                typer.echo("  " + ", ".join(f"{k.replace('_', ' ')} {_short(v)}" for k, v in row.items()))
         else:
             typer.echo(f"{name.replace('_', ' ')}: {_short(value)}")
 
