@@ -71,10 +71,10 @@ def in_space(
 def said_of(place: dict[str, Any]) -> str:
     """Return the line that names a place where too few or too many earthquakes were expected."""
     kind = "few" if place["deviate"] > 0 else "many"
+    where = f"{place['latitude']:.3f}, {place['longitude']:.3f} (latitude, longitude)"
     return (
-        f"too {kind} expected: {place['latitude']:.3f}, {place['longitude']:.3f} (latitude, longitude), "
-        f"within {place['radius_km']:.2g} km: {place['earthquakes']} earthquakes, {place['expected']:.1f} expected, "
-        f"half of them {place['half_begin'][:10]} to {place['half_end'][:10]}"
+        f"too {kind} expected: {where}, within {place['radius_km']:.2g} km: {place['earthquakes']} earthquakes, "
+        f"{place['expected']:.1f} expected, half of them {place['half_begin'][:10]} to {place['half_end'][:10]}"
     )
 
 
