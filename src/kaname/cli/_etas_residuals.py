@@ -72,10 +72,9 @@ def said_of(place: dict[str, Any]) -> str:
     """Return the line that names a place where too few or too many earthquakes were expected."""
     kind = "few" if place["deviate"] > 0 else "many"
     where = f"{place['latitude']:.3f}, {place['longitude']:.3f} (latitude, longitude)"
-    return (
-        f"too {kind} expected: {where}, within {place['radius_km']:.2g} km: {place['earthquakes']} earthquakes, "
-        f"{place['expected']:.1f} expected, half of them {place['half_begin'][:10]} to {place['half_end'][:10]}"
-    )
+    found = f"{place['earthquakes']} earthquakes, {place['expected']:.1f} expected"
+    when = f"half of them {place['half_begin'][:10]} to {place['half_end'][:10]}"
+    return f"too {kind} expected: {where}, within {place['radius_km']:.2g} km: {found}, {when}"
 
 
 def _known(summary: dict[str, float]) -> dict[str, float | None]:
