@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
 
     from kaname.discovery.seismicity.contract import Target
     from kaname.discovery.seismicity.etas.model import Etas
+
+_PAIR_MINUTES = 6e-9
+"""Time of a cell and a source, measured: three edges for each earthquake, 120 ns each."""
 
 
 def in_time(model: Etas, events: pd.DataFrame, target: Target, out: Path | None) -> dict[str, Any]:
@@ -35,6 +39,13 @@ def in_space(
     from kaname.discovery.seismicity.etas.voronoi import voronoi_residuals
     from kaname.report import etas as draw
 
+    sources = target.sources(events)
+    minutes = _PAIR_MINUTES * len(sources) * int(sources["target"].sum())
+    if minutes > 5:
+        logging.getLogger("kaname").warning(
+            "Voronoi cells of so many earthquakes take %.0f minutes of one core; --residuals time has none",
+            minutes,
+        )
     thinned = super_thinned(model, events, target, points=points, seed=seed)
     cells = voronoi_residuals(model, events, target)
     worst = cells.worst()
