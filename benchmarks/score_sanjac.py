@@ -23,7 +23,7 @@ from kaname.discovery.seismicity.etas.model import Etas, KernelSettings
 from kaname.discovery.seismicity.etas.parameters import EtasParameters
 from kaname.discovery.seismicity.etas.residuals import transformed_times
 from kaname.discovery.seismicity.etas.thinning import super_thinned
-from kaname.discovery.seismicity.etas.voronoi import voronoi_residuals
+from kaname.discovery.seismicity.etas.voronoi import VoronoiResiduals, voronoi_residuals
 from kaname.discovery.seismicity.gutenberg_richter import rounded
 from kaname.discovery.seismicity.region import Region
 from kaname.report import etas as draw
@@ -69,6 +69,13 @@ def model(name: str, first: EtasParameters | None = None) -> Etas:
     )
 
 
+def by_area(cells: VoronoiResiduals) -> list[float]:
+    """Return how many were expected for each earthquake, by fifths of the cells, the smallest first."""
+    order = np.argsort(cells.cells.area_km2)
+    fifths = [(cells.expected[some].sum(), cells.count[some].sum()) for some in np.array_split(order, 5)]
+    return [round(float(expected / n), 2) for expected, n in fifths]
+
+
 def residuals(
     events: pd.DataFrame, region: Region, out: Path, *, seeds: int = 20, simulated: int = 4
 ) -> None:
@@ -92,7 +99,8 @@ def residuals(
     begin = time.perf_counter()
     cells = voronoi_residuals(fit, events, target)
     print(f"Voronoi, {time.perf_counter() - begin:.0f} s: {cells.summary()}")
-    print(cells.worst().round(3).to_string())
+    print(cells.worst().to_string(float_format="{:.3f}".format))
+    print("expected for each earthquake, by fifths of the cells, the smallest first:", by_area(cells))
     fit.magnitude_max = 7.5
     sources = target.sources(events)
     before = sources.loc[sources["day"] < 0, ["event_id", "time", "longitude", "latitude", "magnitude"]]
@@ -102,7 +110,8 @@ def residuals(
         future = future.assign(event_id=[f"s{i}" for i in range(len(future))])[before.columns]
         made.append(voronoi_residuals(fit, pd.concat([before, future], ignore_index=True), target))
         worst = made[-1].worst()["deviate"]
-        print(f"simulated {k}: {made[-1].summary()}, places {worst.max():.1f} {worst.min():.1f}", flush=True)
+        print(f"simulated {k}: {made[-1].summary()}, places {worst.max():.1f} {worst.min():.1f}")
+        print(by_area(made[-1]), flush=True)
 
     out.mkdir(parents=True, exist_ok=True)
     figures = {
