@@ -56,6 +56,16 @@ def test_add_of_nothing_readable_is_an_error(tmp_path, capsys):
     assert main(["archive", "add", str(tmp_path / "a"), str(tmp_path / "empty")]) == 1
 
 
+def test_add_of_what_cannot_be_added_is_told_at_once(tmp_path, source, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["archive", "add", str(tmp_path / "a"), str(tmp_path / "empty")]) == 1
+    assert "there are no files" in capsys.readouterr().err
+    assert main(["archive", "add", str(tmp_path / "a"), str(source), "--record-length", "100"]) == 2
+    assert "power of two" in capsys.readouterr().err
+    assert main(["archive", "ls", str(tmp_path / "nowhere")]) == 1
+    assert "no such archive" in capsys.readouterr().err
+
+
 def test_index_in_place(tmp_path, source, capsys):
     assert main(["archive", "index", str(tmp_path), "--json"]) == 0
     out = json.loads(capsys.readouterr().out)

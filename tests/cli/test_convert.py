@@ -310,3 +310,16 @@ def test_points_of_radar_with_their_geometry(tmp_path) -> None:
         declaration.write_text(text + wrong)
         assert run(*words, "--to", "parquet", "--overwrite") == 1
         assert "is no declaration" in table(out, "failures")["message"].iloc[0]
+
+
+def test_an_empty_folder_is_no_success(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["convert", str(tmp_path / "empty"), "--to", "sac", "--out", str(tmp_path / "out")]) == 1
+    assert "there are no files" in capsys.readouterr().err
+
+
+def test_a_failure_is_told_once(tmp_path, capsys):
+    (tmp_path / "bad.mseed").write_bytes(b"")
+    words = ["convert", str(tmp_path / "bad.mseed"), "--to", "sac", "--out", str(tmp_path / "out")]
+    assert main(words) == 1
+    assert capsys.readouterr().err.count("is empty") == 1

@@ -142,6 +142,8 @@ class Index:
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self.path = path
         if not create and not path.is_file():
+            if not path.parent.is_dir():
+                raise NotFoundError(f"no such archive: {path.parent}")
             raise NotFoundError(f"no index at {path}; make one with: kaname archive index {path.parent}")
         with self._errors():
             self._db = _connect(path)

@@ -28,7 +28,10 @@ def day_file(identifier: str, day: np.datetime64) -> PurePosixPath:
         raise InputError(f"{identifier!r} cannot name files: codes may hold letters, digits, _ and - only")
     for name, code in (("network", network), ("station", station), ("channel", channel)):
         if not code:
-            raise InputError(f"{identifier!r} has no {name} code, which the layout of the archive needs")
+            hint = "; name it with --network, or give the channel table" if name == "network" else ""
+            raise InputError(
+                f"{identifier!r} has no {name} code, which the layout of the archive needs{hint}"
+            )
     year = day.astype("datetime64[Y]")
     number = int((day.astype("datetime64[D]") - year.astype("datetime64[D]")).astype(int)) + 1
     name = f"{network}.{station}.{location}.{channel}.D.{year}.{number:03d}"

@@ -14,7 +14,7 @@ from kaname.cli._archive_access import app as user_app
 from kaname.cli._archive_copy import manifest, mirror
 from kaname.cli._archive_quality import measured, quality
 from kaname.cli._options import AsJson
-from kaname.core.errors import InputError
+from kaname.core.errors import InputError, NotFoundError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,6 +48,10 @@ def add(
     from kaname.archive.store import Archive
     from kaname.core.progress import progress
 
+    if not 128 <= record_length <= 131072 or (version != 3 and record_length & (record_length - 1)):
+        raise InputError(
+            f"--record-length must be a power of two from 128 to 131072 bytes, found {record_length}"
+        )
     with Archive(root) as archive:
         report = archive.add(
             paths,
@@ -58,6 +62,8 @@ def add(
             record_length=record_length,
             progress=progress,
         )
+    if not report.n_file and not report.failures:
+        raise NotFoundError(f"there are no files in {', '.join(map(str, paths))}")
     summary = {
         "n_file": report.n_file,
         "n_stored": report.n_stored,

@@ -12,8 +12,6 @@ from kaname.cli._options import AsJson
 if TYPE_CHECKING:
     import pandas as pd
 
-_SHOWN = 20
-
 
 def command(
     data: Annotated[
@@ -65,9 +63,9 @@ def command(
     Writes converted.parquet, proofs.parquet, failures.parquet and run.json beside what it converts.
     """
     from kaname.cli._convert import convert
-    from kaname.cli._steps import finish
+    from kaname.cli._steps import finish, tell_failures
     from kaname.core import tables
-    from kaname.core.errors import KanameError
+    from kaname.core.errors import KanameError, NotFoundError
     from kaname.core.time import as_time
     from kaname.formats.conversion import CONVERTED, Wish
     from kaname.formats.proof import PROOFS
@@ -85,14 +83,15 @@ def command(
     )
     found = convert(data, out, wish, workers=workers)
     converted, proofs, failures = (found[name] for name in ("converted", "proofs", "failures"))
-    for row in failures.head(_SHOWN).itertuples():
-        typer.echo(f"{row.subject}: {row.error}: {row.message}", err=True)
+    if converted.empty and failures.empty:
+        raise NotFoundError(f"there are no files in {', '.join(map(str, data))}")
     if prove and not as_json and len(proofs):
         typer.echo("proof, by what was compared")
         typer.echo(judged(proofs).to_string(index=False))
     written = {"converted": (converted, CONVERTED)} | ({"proofs": (proofs, PROOFS)} if prove else {})
     if converted.empty and len(failures):
         tables.write_table(failures, out / "failures.parquet", tables.FAILURES)
+        tell_failures(failures.to_dict("records"), len(failures), str(out / "failures.parquet"))
         raise KanameError(f"nothing was converted; {out / 'failures.parquet'} says why of each file")
     finish(out, written, failures, as_json=as_json)
 

@@ -299,7 +299,10 @@ def _outer(one: Any, other: Any, pick: Any) -> Any:
 
 
 def _place(row: dict[str, Any]) -> str:
-    return f"{row['latitude']:.5f} {row['longitude']:.5f} ({row['start']} to {row['end']})"
+    start, end = (
+        "" if np.isnat(row[k]) else f" {word} {row[k]}" for k, word in (("start", "from"), ("end", "to"))
+    )
+    return f"{row['latitude']:.5f} {row['longitude']:.5f}{start}{end}"
 
 
 def _fail(failures: list[dict[str, Any]], subject: object, error: str, message: str) -> None:
