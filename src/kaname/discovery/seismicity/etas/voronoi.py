@@ -114,8 +114,10 @@ class VoronoiResiduals:
         def apart(ordered: pd.Index) -> list[int]:
             some: list[int] = []
             for i in ordered:
+                if len(some) == n:
+                    break
                 away = np.linalg.norm(at[some] - at[i], axis=1)
-                if len(some) < n and (away > np.maximum(radius[some, -1] + radius[i, -1], least)).all():
+                if (away > np.maximum(radius[some, -1] + radius[i, -1], least)).all():
                     some.append(i)
             return some
 
