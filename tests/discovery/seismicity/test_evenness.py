@@ -32,7 +32,7 @@ def clustered(n, seed):
 def test_p_values_of_even_points_are_uniform():
     found = [
         (p_times(p), cell_counts(p).p, cell_counts(p, intervals=4).p, pair_counts(p, n=39, seed=k).p)
-        for k in range(200)
+        for k in range(120)
         for p in [even(250, k)]
     ]
     times, place, both, pairs = np.array(found).T
