@@ -135,7 +135,7 @@ def test_the_worst_places_are_where_something_was_left_out(catalogues):
             latitude=36.8 + 0.01 * rng.standard_normal(60),
             time=np.datetime64("2018-07-01", "ns") + np.arange(60) * np.timedelta64(6, "D"),
             magnitude=3.0,
-            event_id=[f"s{k}" for k in range(40)],
+            event_id=[f"s{k}" for k in range(60)],
         )
     )
     events = pd.concat([catalogues[0], swarm], ignore_index=True)
