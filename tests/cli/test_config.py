@@ -43,6 +43,8 @@ def test_it_checks_a_file(configurable, tmp_path, capsys):
 def test_a_verb_without_configuration_and_no_verb_at_all(capsys):
     assert main(["config", "config"]) == 2
     assert "has no configuration" in capsys.readouterr().err
+    assert main(["config", "pick"]) == 2
+    assert "takes that of kaname catalog" in capsys.readouterr().err
     assert main(["config", "katalog"]) == 2
     assert "known are" in capsys.readouterr().err
 

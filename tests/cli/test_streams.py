@@ -84,3 +84,13 @@ def test_wrong_usage(verb: str, data: Path, tmp_path: Path, capsys: pytest.Captu
     assert main([verb, str(data / "abcZ.mseed"), "--out", str(tmp_path), "--end", "1999-01-01"]) == 1
     assert main([verb, str(data / "abcZ.mseed"), "--out", str(tmp_path), "--weights", "no-such"]) == 1
     assert "no weights 'no-such'" in capsys.readouterr().err
+
+
+def test_picking_what_cannot_be_read_says_why(tmp_path, capsys):
+    (tmp_path / "bad.mseed").write_bytes(b"")
+    assert main(["pick", str(tmp_path / "bad.mseed"), "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err
+    assert "is empty" in told and told.rstrip().endswith("no usable records")
+    (tmp_path / "file").write_text("")
+    assert main(["pick", str(tmp_path / "bad.mseed"), "--out", str(tmp_path / "file")]) == 1
+    assert "cannot make the folder" in capsys.readouterr().err

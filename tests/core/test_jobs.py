@@ -142,7 +142,7 @@ def test_what_is_no_database_is_one_clear_error(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="cannot open the job store"):
+    with pytest.raises(StorageError, match="cannot make the folder"):
         JobStore(tmp_path / "file" / "jobs.sqlite")
 
 

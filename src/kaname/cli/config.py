@@ -21,5 +21,8 @@ def command(
     """Print the commented configuration of a verb as TOML; save it, change it, pass it with --config."""
     settings = getattr(verb_module(verb), "Settings", None)
     if settings is None:
-        raise InputError(f"kaname {verb} has no configuration; its options are in kaname {verb} --help")
+        raise InputError(
+            f"kaname {verb} has no configuration of its own; its options are in kaname {verb} --help, and "
+            "where --config is one of them it takes that of kaname catalog"
+        )
     typer.echo(to_toml(settings if file is None else load_settings(settings, file)), nl=False)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kaname.cli._options import AsJson, Cluster, Config, Out, Workers
-from kaname.cli._steps import finish
+from kaname.cli._steps import finish, tell_failures
 
 
 def command(
@@ -53,7 +53,9 @@ def command(
             end=None if end is None else as_time(end),
         )
         if not days:
-            raise NotFoundError("no usable records in the time wanted")
+            tables.write_table(unread, out / "failures.parquet", tables.FAILURES)
+            tell_failures(unread.to_dict("records"), len(unread), str(out / "failures.parquet"))
+            raise NotFoundError("no usable records" + (" in the time wanted" if start or end else ""))
         picks, health, failures = pick(records, days, settings, Engine(workers, cluster, store))
     every = tables.concat([unread, *failures], tables.FAILURES)
     finish(out, {"picks": (picks, tables.PICKS), "health": (health, HEALTH)}, every, as_json=as_json)
