@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from kaname.cli import main
+from kaname.core.errors import InputError
 from kaname.core.forecasts import SIMULATIONS
 from kaname.core.tables import EVENTS, empty, read_table, write_table
 from kaname.discovery.seismicity.background import Uniform
@@ -123,6 +124,23 @@ def test_residuals_are_said_and_drawn(model, catalogue, tmp_path, capsys):
         assert "thinned" not in found and [k for k in found if k == "residual_p_uniform"] == keys
     assert main(list(map(str, [*words, "--residuals", "some"]))) == 2
     assert "all, time or none" in capsys.readouterr().err
+
+
+def test_without_cells_the_score_is_still_told_and_written_down(
+    model, catalogue, tmp_path, capsys, monkeypatch
+):
+    def refuse(*_):
+        raise InputError("too near to others")
+
+    monkeypatch.setattr("kaname.discovery.seismicity.etas.voronoi.voronoi_residuals", refuse)
+    words = ["etas", "test", model, catalogue, "--start", "2020-07-01", "--end", "2021-01-01", "--json"]
+    words += ["--ledger", tmp_path / "ledger.csv", "--out", tmp_path]
+    assert main(list(map(str, words))) == 0
+    streams = capsys.readouterr()
+    said = json.loads(streams.out)
+    assert "thinned" in said and "voronoi" not in said and "too near to others" in streams.err
+    assert len(pd.read_csv(tmp_path / "ledger.csv")) == 1
+    assert (tmp_path / "thinned.csv").exists() and not (tmp_path / "voronoi.csv").exists()
 
 
 def test_futures(model, catalogue, tmp_path, capsys):

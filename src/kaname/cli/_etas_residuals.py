@@ -34,6 +34,7 @@ def in_space(
     model: Etas, events: pd.DataFrame, target: Target, out: Path | None, *, points: float | None, seed: int
 ) -> dict[str, Any]:
     """Return what super-thinned residuals and Voronoi cells say; write their tables, draw them."""
+    from kaname.core.errors import InputError
     from kaname.core.files import replacing
     from kaname.discovery.seismicity.etas.thinning import super_thinned
     from kaname.discovery.seismicity.etas.voronoi import voronoi_residuals
@@ -47,36 +48,30 @@ def in_space(
             minutes,
         )
     thinned = super_thinned(model, events, target, points=points, seed=seed)
-    cells = voronoi_residuals(model, events, target)
-    worst = cells.worst()
-    if out is not None:
-        region = target.region
+    pairs = thinned.pairs.table()
+    said: dict[str, Any] = {"thinned": _known(thinned.summary())}
+    outline = target.region.longitude, target.region.latitude
+    figures = {"thinned.png": draw.thinned(thinned.table(), outline, pairs, title="Super-thinned residuals")}
+    tables = {"thinned.csv": thinned.table(), "pairs.csv": pairs}
+    try:
+        cells = voronoi_residuals(model, events, target)
+    except InputError as error:
+        logging.getLogger("kaname").warning("no Voronoi residuals: %s", error)
+    else:
+        worst = cells.worst()
+        times = {name: worst[name].astype(str).str[:16] for name in ("half_begin", "half_end")}
+        said |= {"voronoi": _known(cells.summary()), "places": worst.assign(**times).to_dict("records")}
         rings = [cells.cells.ring(i) for i in range(len(cells.cells))]
-        pairs = thinned.pairs.table()
-        figures = {
-            "thinned.png": draw.thinned(
-                thinned.table(), (region.longitude, region.latitude), pairs, title="Super-thinned residuals"
-            ),
-            "voronoi.png": draw.voronoi({"Voronoi residuals": (rings, cells.deviate)}, worst),
-        }
-        tables = {
-            "thinned.csv": thinned.table(),
-            "pairs.csv": pairs,
-            "voronoi.csv": cells.table(),
-            "places.csv": worst,
-        }
+        figures["voronoi.png"] = draw.voronoi({"Voronoi residuals": (rings, cells.deviate)}, worst)
+        tables |= {"voronoi.csv": cells.table(), "places.csv": worst}
+    if out is not None:
         for name, figure in figures.items():
             with replacing(out / name) as partial:
                 figure.savefig(partial, format="png", dpi=130)
         for name, table in tables.items():
             with replacing(out / name) as partial:
                 table.to_csv(partial, index=False)
-    places = worst.assign(**{name: worst[name].astype(str).str[:16] for name in ("half_begin", "half_end")})
-    return {
-        "thinned": _known(thinned.summary()),
-        "voronoi": _known(cells.summary()),
-        "places": places.to_dict("records"),
-    }
+    return said
 
 
 def said_of(place: dict[str, Any]) -> str:

@@ -257,14 +257,14 @@ def test(
     steps = completeness_of(completeness, large, events, known.reference_, known.magnitude_bin)
     target = _target(known.background_.region, start, end, known.reference_, history, steps)
     score = known.score(events, target)
+    if ledger is not None:
+        name = f"etas, {model.name}"
+        book.append(ledger, data=data or catalog[0].name, model=name, target=target, score=score)
     summary: dict[str, Any] = asdict(score)
     if residuals != "none":
         summary |= in_time(known, events, target, out)
     if residuals == "all":
         summary |= in_space(known, events, target, out, points=points or None, seed=seed)
-    if ledger is not None:
-        name = f"etas, {model.name}"
-        book.append(ledger, data=data or catalog[0].name, model=name, target=target, score=score)
     if out is not None:
         settings = {
             "model": model, "start": start, "end": end, "history": history, "completeness": completeness,

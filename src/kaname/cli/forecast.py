@@ -37,7 +37,12 @@ class _Direct(TyperGroup):
         return list(super().parse_args(ctx, args))
 
 
-app = typer.Typer(no_args_is_help=True, cls=_Direct)
+app = typer.Typer(
+    no_args_is_help=True,
+    cls=_Direct,
+    help="Forecast from a catalogue, and compare forecasts. kaname forecast CATALOG is short for "
+    "kaname forecast make CATALOG.",
+)
 
 
 @app.command()
@@ -135,7 +140,7 @@ def make(
     table = forecasting.probabilities(simulated, ensemble.members(n), levels).assign(
         usual=forecasting.usual(prepared, moment, target.days, levels)
     )
-    width = cell or _cell(prepared)
+    width = _cell(prepared) if cell is None else cell
     files = _write(out, prepared, ensemble, target, simulated, table, levels, n=n, width=width, radius=radius,
                    notes=notes)  # fmt: skip
     summary = {
@@ -231,7 +236,7 @@ def compare(
         summary["information_gain"] = asdict(gain)
     else:
         summary["information_gain"] = "no earthquake happened: the forecasts cannot be told apart"
-    typer.echo(json.dumps(summary) if as_json else "\n".join(f"{k}: {v}" for k, v in summary.items()))
+    typer.echo(json.dumps(summary) if as_json else _compared(summary, (str(first), str(second))))
 
 
 def _grid(path: Path) -> pd.DataFrame:
@@ -397,6 +402,25 @@ def _cell(prepared: Prepared) -> float:
     across = max(np.ptp(prepared.region.longitude), np.ptp(prepared.region.latitude)) / 50
     steps = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0])
     return float(steps[np.abs(np.log(steps / across)).argmin()])
+
+
+def _compared(summary: dict[str, Any], names: tuple[str, str]) -> str:
+    lines = [f"{summary['start']} to {summary['end']} UTC: {summary['earthquakes']} earthquakes"]
+    for name in dict.fromkeys(names):
+        found = summary[name]
+        quantiles = ", ".join(
+            f"{test} {'none' if value is None else f'{value:.3g}'}"
+            for test, value in found["quantiles"].items()
+        )
+        lines.append(f"  {name}: expected {found['expected']:g}; quantiles {quantiles}")
+    gain = summary["information_gain"]
+    if not isinstance(gain, str):
+        gain = (
+            f"{gain['gain']:.3f} nats per earthquake ({gain['low']:.3f} to {gain['high']:.3f}, 95 %), "
+            f"{names[0]} over {names[1]}"
+        )
+    lines.append(f"  information gain: {gain}")
+    return "\n".join([*lines, *(f"  note: {note}" for note in summary["notes"])])
 
 
 def _text(summary: dict[str, Any], out: Path) -> str:
