@@ -276,3 +276,6 @@ def test_compare_tells_the_better_of_two(capsys, tmp_path, catalogue):
     assert summary["information_gain"]["gain"] == pytest.approx(truth, abs=1e-9)
     assert summary["information_gain"]["low"] > 0
     assert summary[words[1]]["quantiles"]["N"] < 0.01
+    assert main(["forecast", "compare", *words, "--block", "5", "--uniform", "0"]) == 0
+    told = capsys.readouterr().out
+    assert "nats per earthquake" in told and "{" not in told
