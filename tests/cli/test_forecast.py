@@ -278,4 +278,7 @@ def test_compare_tells_the_better_of_two(capsys, tmp_path, catalogue):
     assert summary[words[1]]["quantiles"]["N"] < 0.01
     assert main(["forecast", "compare", *words, "--block", "5", "--uniform", "0"]) == 0
     told = capsys.readouterr().out
-    assert "nats per earthquake" in told and "{" not in told
+    assert "nats per earthquake" in told and "{" not in told and "not scaled" not in told
+    late = str(START + np.timedelta64(100, "D"))
+    assert main(["forecast", "compare", *words, "--start", late, "--block", "5"]) == 0
+    assert capsys.readouterr().out.count("not scaled to the period tested") == 2

@@ -207,6 +207,14 @@ def compare(
     if np.isnat(begin) or np.isnat(until):
         raise InputError("the forecast does not state its period; give --start and --end")
     events, notes = events_of(catalog)
+    for path, table in zip((first, second), tables):
+        own = [table[edge].to_numpy("datetime64[ns]")[0] for edge in ("start", "end")]
+        if not np.isnat(own).any() and own != [begin, until]:
+            notes = [
+                *notes,
+                f"{path} is for {str(own[0])[:19]} to {str(own[1])[:19]}; its numbers are not scaled to the "
+                "period tested",
+            ]
     time = events["time"].to_numpy("datetime64[ns]")
     seen = events[(time >= begin) & (time < until)].sort_values("time")
     grids = [csep_tests.on_grid(table, uniform=uniform) for table in tables]
