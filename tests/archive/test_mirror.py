@@ -375,3 +375,10 @@ def test_the_policy_comes_first_or_nothing_does(origin, tmp_path):
     mirror(origin, copy)
     assert (copy / "access.toml").read_bytes() == (origin / "access.toml").read_bytes()
     assert signed(copy).data == signed(origin).data
+
+
+def test_the_origin_is_no_copy_of_itself(origin):
+    before = files(origin)
+    with pytest.raises(InputError, match="origin itself"):
+        mirror(origin, origin)
+    assert files(origin) == before

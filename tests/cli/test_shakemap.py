@@ -74,6 +74,14 @@ def test_maps_and_numbers_of_an_event(
     assert all(p["properties"]["p16"] < p["properties"]["median"] < p["properties"]["p84"] for p in points)
 
 
+def test_a_map_far_from_every_station_is_told(
+    records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["shakemap", "quake", "--stations", str(records), "--out", str(tmp_path / "out"), *MODEL]
+    assert main([*words, "--bounds=140.5,36.5,141,37", "--spacing", "0.25", "--vs30", "400"]) == 0
+    assert "none of the 40 stations lies within the map" in capsys.readouterr().err
+
+
 def test_the_correlation_can_be_estimated_from_the_event(records: Path, tmp_path: Path) -> None:
     words = [
         "shakemap",

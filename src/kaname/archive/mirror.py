@@ -102,7 +102,7 @@ def mirror(
     Raises
     ------
     InputError
-        When the folder is no copy of this origin.
+        When the folder is the origin itself, or no copy of it.
     FormatError
         When the manifest is damaged, forged, or older than one that was seen before.
     StorageError
@@ -110,6 +110,8 @@ def mirror(
     """
     origin = source_of(source, user=user, password=password) if isinstance(source, (str, Path)) else source
     root = Path(root)
+    if isinstance(source, (str, Path)) and root.is_dir() and Path(source).is_dir() and root.samefile(source):
+        raise InputError(f"{root} is the origin itself; name another folder for the copy")
     manifest = _patiently(origin.manifest, retry_s)
     with holding(root, wait_s=wait_s), Hashes(root) as hashes:
         _admit(manifest, root, key=key, adopt=adopt)

@@ -61,6 +61,7 @@ def fit(
     """Learn a model from records and save it with what it was learned from."""
     from kaname.core.config import load_settings
     from kaname.core.errors import InputError
+    from kaname.core.progress import progress
     from kaname.core.provenance import inputs_of
     from kaname.modeling.ground_motion.configuration import GroundMotionSettings
     from kaname.modeling.ground_motion.contract import get_model
@@ -73,7 +74,8 @@ def fit(
     table, left_out = _records(records, where, settings.fill, settings.measures)
     other = _held_out(held_out, held_out_where, settings.fill, settings.measures)
     model = get_model(settings.model, **settings.options(settings.model))
-    model.fit(table, settings.measures, held_out=other)
+    with progress("measures", len(settings.measures)) as advance:
+        model.fit(table, settings.measures, held_out=other, progress=advance)
     provenance = {
         "inputs": inputs_of(files_of(records)),
         "where": where,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,6 +126,11 @@ def command(
     edges = _bounds(records, bounds)
     grid = maps.Grid.over(edges, spacing)
     latitude, longitude = grid.points()
+    if not _holds(edges, records):
+        logging.getLogger("kaname").warning(
+            "none of the %d stations lies within the map: far from them it shows the model alone",
+            len(records),
+        )
     ground = None if vs30_map is None else read_vs30(vs30_map)
     targets, of_points = _with_sites(_scenario(records, grid, rupture), ground, vs30)
     records, of_stations = _with_sites(_with_distances(records, rupture), ground, vs30)
@@ -354,6 +360,12 @@ def _bounds(records: pd.DataFrame, bounds: str) -> tuple[float, float, float, fl
         return edges_of(bounds)
     lat, lon = records["latitude"], records["longitude"]
     return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
+
+
+def _holds(edges: tuple[float, float, float, float], records: pd.DataFrame) -> bool:
+    west, south, east, north = edges
+    lon, lat = records["longitude"], records["latitude"]
+    return bool((lon.between(west, east) & lat.between(south, north)).any())
 
 
 def _with_distances(records: pd.DataFrame, rupture: Rupture) -> pd.DataFrame:

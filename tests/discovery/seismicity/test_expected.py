@@ -66,3 +66,8 @@ def test_bins_that_do_not_begin_where_the_fit_did() -> None:
     for edges in ([3.0, 4.0], [2.95], [2.95, 2.9]):
         with pytest.raises(InputError, match=r"must increase from 2\.95"):
             model.expected(events, LATER, cells(REGION, 0.5), edges)
+
+
+def test_a_period_that_cannot_be_is_told_without_nanoseconds():
+    with pytest.raises(InputError, match="found 2010-01-01T00:00:00Z to 2000-01-01T00:00:00Z"):
+        Target(REGION, KNOWN.end, KNOWN.start, 3.0)

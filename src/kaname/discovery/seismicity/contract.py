@@ -14,6 +14,7 @@ from kaname.core.errors import InputError
 from kaname.core.forecasts import SIMULATIONS
 from kaname.core.registry import Registry
 from kaname.core.tables import empty, validate
+from kaname.core.time import isoformat
 from kaname.discovery.seismicity.completeness import CompletenessSteps
 from kaname.discovery.seismicity.region import Region
 
@@ -58,9 +59,15 @@ class Target:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, np.datetime64(getattr(self, name), "ns"))
         if not self.start < self.end:
-            raise InputError(f"a target period must end after it starts, found {self.start} to {self.end}")
+            raise InputError(f"a target period must end after it starts, found {self.period}")
         if self.history is not None and self.history > self.start:
-            raise InputError(f"history begins at {self.history}, after the target period, {self.start}")
+            since = isoformat(self.history, decimals=0)
+            raise InputError(f"history begins at {since}, after the target period, {self.period}")
+
+    @property
+    def period(self) -> str:
+        """When it begins and ends, in words, to the second."""
+        return f"{isoformat(self.start, decimals=0)} to {isoformat(self.end, decimals=0)}"
 
     @property
     def days(self) -> float:

@@ -212,7 +212,7 @@ class Hybrid:
         if not inside.all():
             raise InputError(
                 f"{(~inside).sum()} of {len(points)} points are outside the region or the period "
-                f"{target.start} to {target.end}, the first is number {int(np.argmin(inside))}"
+                f"{target.period}, the first is number {int(np.argmin(inside))}"
             )
         sources = target.sources(catalogue)
         day = (time - target.start) / DAY

@@ -191,7 +191,7 @@ class Neural:
         sources = target.sources(catalogue)
         chosen = sources[sources["target"]]
         if chosen.empty:
-            raise InputError(f"no earthquake in the region from {target.start} to {target.end}")
+            raise InputError(f"no earthquake in the region from {target.period}")
         steps = self._steps(sources, target)
         height = _softplus(self.when_((steps.features - self.mean_) / self.spread_)[0])
         rate_time = (height * _decays(steps.end))[steps.hit].sum(axis=1)

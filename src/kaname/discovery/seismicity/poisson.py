@@ -57,7 +57,7 @@ class Poisson:
         if chosen.empty:
             raise InputError(
                 f"no earthquake of magnitude {target.magnitude_min:g} or more in the region from "
-                f"{target.start} to {target.end}: a rate of zero forbids what is to come"
+                f"{target.period}: a rate of zero forbids what is to come"
             )
         above = chosen["magnitude"].to_numpy(float) - target.magnitude_min
         self.b_ = slope(float(above.mean()), self.magnitude_bin)

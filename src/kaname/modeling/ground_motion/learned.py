@@ -7,7 +7,7 @@ speaks of its error is made of predictions for events the trend had not seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -108,6 +108,7 @@ class LearnedModel:
         measures: str | Sequence[str],
         *,
         held_out: pd.DataFrame | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> Self:
         """Learn one or more measures; returns itself.
 
@@ -120,6 +121,8 @@ class LearnedModel:
             Such as ``pga`` or ``["pga", "sa(1)"]``.
         held_out
             Records the model is to be judged by: the audit is run on both tables, and a leak raises.
+        progress
+            Called with 1 after each measure.
 
         Raises
         ------
@@ -132,6 +135,8 @@ class LearnedModel:
         for measure in wanted:
             rows = table[usable(table, measure)].reset_index(drop=True)
             self.fitted_[measure], self.event_terms_[measure] = self._fit(rows, measure)
+            if progress is not None:
+                progress(1)
         return self
 
     def predict(

@@ -87,7 +87,7 @@ class Likelihood:
         if not len(index):
             raise InputError(
                 f"no earthquake of magnitude {target.magnitude_min:g} or more in the region from "
-                f"{target.start} to {target.end}; widen the period or the region, or lower the magnitude"
+                f"{target.period}; widen the period or the region, or lower the magnitude"
             )
         lon, lat = sources["longitude"].to_numpy(float), sources["latitude"].to_numpy(float)
         return cls(
