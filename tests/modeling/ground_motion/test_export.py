@@ -24,7 +24,7 @@ def test_two_files_and_how_far_they_are_off(tmp_path: Path) -> None:
         measures=["pga", "sa(0.3)"],
         # The site enters by class, so the nodes lie on either side of each step.
         axes={"vs30_m_s": [199, 201, 299, 301, 599, 601, 1099, 1101], "event_depth_km": [15, 50, 125]},
-        fixed={"note": "columns nobody needs do no harm"},
+        fixed={"rake_deg": 90.0},  # which nobody needs, and does no harm
     )
     assert exported.module.name == "KanameZhaoSlab.py" and exported.module.is_file()
     with np.load(exported.module.with_suffix(".npz")) as table:
@@ -64,6 +64,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
         export_openquake(model, tmp_path, **{**call, "name": "2 models"})
     with pytest.raises(InputError, match="OpenQuake has no intensity_jma"):
         export_openquake(model, tmp_path, **{**call, "measures": ["intensity_jma"]})
+    with pytest.raises(InputError, match="no column vs30, so it cannot be fixed"):
+        export_openquake(model, tmp_path, **call, fixed={"vs30": 400})
     with pytest.raises(InputError, match="must increase"):
         export_openquake(model, tmp_path, **call, fixed={"z1pt0_m": 30}, axes={"magnitude": [6, 5]})
     with pytest.raises(InputError, match="use fewer nodes"):
