@@ -51,7 +51,7 @@ def finish(
         typer.echo(json.dumps({**summary, "failures": rows_json}, indent=2, default=str))
     else:
         typer.echo(text)
-        tell_failures(rows, len(rows), "--json or --failures FILE")
+        tell_failures(rows, "--json or --failures FILE")
     if rows:
         raise typer.Exit(ExitCode.ERROR if nothing else ExitCode.PARTIAL)
 

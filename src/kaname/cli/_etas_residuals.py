@@ -50,9 +50,13 @@ def in_space(
     thinned = super_thinned(model, events, target, points=points, seed=seed)
     pairs = thinned.pairs.table()
     said: dict[str, Any] = {"thinned": _known(thinned.summary())}
-    outline = target.region.longitude, target.region.latitude
-    figures = {"thinned.png": draw.thinned(thinned.table(), outline, pairs, title="Super-thinned residuals")}
+    figures = {}
     tables = {"thinned.csv": thinned.table(), "pairs.csv": pairs}
+    if out is not None:
+        outline = target.region.longitude, target.region.latitude
+        figures["thinned.png"] = draw.thinned(
+            tables["thinned.csv"], outline, pairs, title="Super-thinned residuals"
+        )
     try:
         cells = voronoi_residuals(model, events, target)
     except InputError as error:
@@ -61,8 +65,9 @@ def in_space(
         worst = cells.worst()
         times = {name: worst[name].astype(str).str[:16] for name in ("half_begin", "half_end")}
         said |= {"voronoi": _known(cells.summary()), "places": worst.assign(**times).to_dict("records")}
-        rings = [cells.cells.ring(i) for i in range(len(cells.cells))]
-        figures["voronoi.png"] = draw.voronoi({"Voronoi residuals": (rings, cells.deviate)}, worst)
+        if out is not None:
+            rings = [cells.cells.ring(i) for i in range(len(cells.cells))]
+            figures["voronoi.png"] = draw.voronoi({"Voronoi residuals": (rings, cells.deviate)}, worst)
         tables |= {"voronoi.csv": cells.table(), "places.csv": worst}
     if out is not None:
         for name, figure in figures.items():

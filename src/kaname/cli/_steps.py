@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,12 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-def tell_failures(rows: Iterable[dict[str, Any]], n: int, where: str) -> None:
-    """Say on stderr what failed and why, the first twenty of ``n`` rows, and where the others are."""
-    for row in islice(rows, _SHOWN):
+def tell_failures(rows: Sequence[dict[str, Any]], where: str) -> None:
+    """Say on stderr what failed and why, of the first twenty rows, and where the others are."""
+    for row in rows[:_SHOWN]:
         typer.echo(f"{row['subject']}: {row['error']}: {row['message']}", err=True)
-    if n > _SHOWN:
-        typer.echo(f"and {n - _SHOWN} more failures; {where} shows all", err=True)
+    if len(rows) > _SHOWN:
+        typer.echo(f"and {len(rows) - _SHOWN} more failures; {where} shows all", err=True)
 
 
 def finish(
@@ -47,6 +46,6 @@ def finish(
         if as_json
         else "\n".join(f"{k}: {v} in {out / k}.parquet" for k, v in summary.items())
     )
-    tell_failures(failures.to_dict("records"), len(failures), str(out / "failures.parquet"))
+    tell_failures(failures.to_dict("records"), str(out / "failures.parquet"))
     if len(failures):
         raise typer.Exit(ExitCode.PARTIAL)

@@ -91,7 +91,7 @@ def command(
     written = {"converted": (converted, CONVERTED)} | ({"proofs": (proofs, PROOFS)} if prove else {})
     if converted.empty and len(failures):
         tables.write_table(failures, out / "failures.parquet", tables.FAILURES)
-        tell_failures(failures.to_dict("records"), len(failures), str(out / "failures.parquet"))
+        tell_failures(failures.to_dict("records"), str(out / "failures.parquet"))
         raise KanameError(f"nothing was converted; {out / 'failures.parquet'} says why of each file")
     finish(out, written, failures, as_json=as_json)
 

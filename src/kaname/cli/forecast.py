@@ -296,13 +296,8 @@ def _write(
     largest = (
         None if recent.empty else recent.loc[recent["magnitude"].idxmax(), ["time", "magnitude"]].to_dict()
     )
-    missed = None
-    if target.completeness is not None:
-        changes = target.completeness.time
-        begin = target.start - 30 * DAY
-        # A step holds only after its own time.
-        when = [begin, *changes[(changes > begin) & (changes < target.start)] + 1]
-        missed = float(target.completeness.at(when, prepared.magnitude_min).max())
+    steps = target.completeness
+    missed = steps and steps.worst(target.start - 30 * DAY, target.start, prepared.magnitude_min)
     situation = Situation(
         events["time"].iloc[-1], target.start, target.end, largest, table, ensemble.generic,
         prepared.magnitude_min, ensemble.n_target, events["time"].iloc[0], missed,

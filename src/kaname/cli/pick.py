@@ -54,7 +54,7 @@ def command(
         )
         if not days:
             tables.write_table(unread, out / "failures.parquet", tables.FAILURES)
-            tell_failures(unread.to_dict("records"), len(unread), str(out / "failures.parquet"))
+            tell_failures(unread.to_dict("records"), str(out / "failures.parquet"))
             raise NotFoundError("no usable records" + (" in the time wanted" if start or end else ""))
         picks, health, failures = pick(records, days, settings, Engine(workers, cluster, store))
     every = tables.concat([unread, *failures], tables.FAILURES)

@@ -98,7 +98,7 @@ def build(
             typer.echo(f"{name}: {n} in {db / name}.parquet")
         for row in ask(db, _REJECTED).itertuples(index=False):
             typer.echo(f"  {row.n} rejected: {row.reason}")
-    tell_failures(built.failures.to_dict("records"), len(built.failures), str(db / "failures.parquet"))
+    tell_failures(built.failures.to_dict("records"), str(db / "failures.parquet"))
     if len(built.failures):
         raise typer.Exit(ExitCode.PARTIAL)
 

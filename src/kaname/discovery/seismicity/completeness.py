@@ -177,6 +177,11 @@ class CompletenessSteps:
         known = np.searchsorted(self.time, np.asarray(time, "M8[ns]"), side="left") - 1
         return np.asarray(np.maximum(np.append(self.magnitude, -np.inf)[known], magnitude_min))
 
+    def worst(self, begin: np.datetime64, end: np.datetime64, magnitude_min: float) -> float:
+        """Return the greatest completeness between two times, not less than ``magnitude_min``."""
+        within = self.magnitude[(self.time > begin) & (self.time < end)]
+        return float(max(self.at([begin], magnitude_min)[0], within.max(initial=magnitude_min)))
+
 
 def after_large(
     events: pd.DataFrame,

@@ -26,7 +26,7 @@ from kaname.core.errors import InputError
 from kaname.discovery.seismicity.contract import Target
 from kaname.discovery.seismicity.etas.fitting import HIGH, LOW, OMEGA_MIN, Maximum
 from kaname.discovery.seismicity.etas.model import Etas
-from kaname.discovery.seismicity.etas.parameters import LOGARITHMIC, NAMES, EtasParameters
+from kaname.discovery.seismicity.etas.parameters import LOGARITHMIC, NAMES, EtasParameters, by_name
 from kaname.discovery.seismicity.etas.simulation import resimulate
 from kaname.discovery.seismicity.gutenberg_richter import GutenbergRichter
 
@@ -111,7 +111,7 @@ class Bootstrap:
             raise InputError(f"no ETAS parameter {name!r}; known are {', '.join(NAMES)}")
         k = NAMES.index(name)
         if not self.free[k]:
-            value = float(np.exp(self.fitted[k]) if name in LOGARITHMIC else self.fitted[k])
+            value = getattr(EtasParameters.from_vector(self.fitted), name)
             return value, value
         half = stats.t.ppf(0.5 + level / 2, self.n - 1) * np.sqrt(1 + 1 / self.n) * self.standard_error[k]
         ends = self.fitted[k] - self.bias[k] + np.array([-half, half])
@@ -152,11 +152,11 @@ class Bootstrap:
 
         Bias and error of a scale are those of its logarithm times its value.
         """
-        bias, error = self.bias, self.standard_error
+        bias, error, fitted = self.bias, self.standard_error, EtasParameters.from_vector(self.fitted)
         out = {}
         for k in np.flatnonzero(self.free):
             name = NAMES[k]
-            value = float(np.exp(self.fitted[k]) if name in LOGARITHMIC else self.fitted[k])
+            value = getattr(fitted, name)
             scale = value if name in LOGARITHMIC else 1.0
             out[name] = {
                 "value": value,
@@ -169,13 +169,9 @@ class Bootstrap:
 
     def table(self) -> pd.DataFrame:
         """Return the refits, scales as such, their errors, and which ended at a bound: a row each."""
-        columns = {
-            name: np.exp(self.refitted[:, k]) if name in LOGARITHMIC else self.refitted[:, k]
-            for k, name in enumerate(NAMES)
-        }
         error = {f"{name}_error": self.error[:, k] for k, name in enumerate(NAMES)}
         bound = {f"{name}_at_bound": self.at_bound[:, k] for k, name in enumerate(NAMES)}
-        return pd.DataFrame({**columns, **error, **bound})
+        return pd.DataFrame({**by_name(self.refitted), **error, **bound})
 
     @classmethod
     def of(cls, fitted: EtasParameters, table: pd.DataFrame) -> Bootstrap:

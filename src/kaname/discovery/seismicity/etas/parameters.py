@@ -107,5 +107,10 @@ class EtasParameters:
         }  # fmt: skip
 
 
+def by_name(vectors: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Return vectors ``(n, 9)`` (`EtasParameters.vector`) by parameter, scales as such, ``(n,)`` each."""
+    return {n: np.exp(v) if n in LOGARITHMIC else v for n, v in zip(NAMES, vectors.T)}
+
+
 NAMES = tuple(field.name for field in fields(EtasParameters))
 LOGARITHMIC = frozenset({"mu", "k0", "c", "tau", "d"})

@@ -13,7 +13,7 @@ from scipy import stats
 from kaname.core.errors import InputError
 from kaname.discovery.seismicity.etas.fitting import Maximum
 from kaname.discovery.seismicity.etas.likelihood import Likelihood
-from kaname.discovery.seismicity.etas.parameters import LOGARITHMIC, NAMES, EtasParameters
+from kaname.discovery.seismicity.etas.parameters import LOGARITHMIC, NAMES, EtasParameters, by_name
 
 TAIL_MAX = 0.7
 """Shape of the tail of the weights from which on they cannot be trusted (Vehtari et al. 2024)."""
@@ -68,11 +68,7 @@ class Posterior:
 
     def table(self) -> pd.DataFrame:
         """Return the draws, scales as such, and their weights: a row each."""
-        columns = {
-            name: np.exp(self.draws[:, k]) if name in LOGARITHMIC else self.draws[:, k]
-            for k, name in enumerate(NAMES)
-        }
-        return pd.DataFrame({**columns, "weight": self.weight})
+        return pd.DataFrame({**by_name(self.draws), "weight": self.weight})
 
     def sample(self, n: int, *, seed: int) -> list[EtasParameters]:
         """Return ``n`` sets of parameters drawn from the posterior."""
